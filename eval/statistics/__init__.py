@@ -1,0 +1,1 @@
+"""Intervals, paired and grouped tests, prediction-powered estimates, power."""

@@ -1,0 +1,98 @@
+"""The warehouse's tables. Append to `MIGRATIONS`, never edit one: somebody's file already has it."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    create table source_file (
+        sha256 varchar primary key, name varchar not null, format varchar not null,
+        lines bigint not null, added bigint not null, updated bigint not null, unchanged bigint not null,
+        rejected bigint not null, blank bigint not null, ingested_at timestamp not null);
+
+    create table rejected_line (
+        source_sha256 varchar not null, name varchar not null, line bigint not null, reason varchar not null);
+
+    -- "timestamp" is UTC. `group_id` is the unit of resampling: the source document or the session.
+    create table trace (
+        trace_id varchar primary key, revision integer not null, content_hash varchar not null,
+        week varchar not null, "timestamp" timestamp not null, group_id varchar not null,
+        user_input varchar not null, response varchar, session_id varchar, user_id varchar, tenant_id varchar,
+        environment varchar,
+        retrieved_contexts struct(id varchar, "text" varchar, score double, source varchar)[] not null,
+        model varchar, prompt_version varchar, latency_ms double, input_tokens bigint, output_tokens bigint,
+        cost_usd double, status varchar not null, error varchar, rating tinyint, comment varchar, metadata json);
+
+    create table signal (
+        trace_id varchar not null, revision integer not null, week varchar not null,
+        is_error boolean not null, is_slow boolean not null, is_empty_retrieval boolean not null,
+        is_abstention boolean not null, is_negative_feedback boolean not null, overlap double,
+        primary key (trace_id));
+
+    create table score (
+        trace_id varchar not null, revision integer not null, week varchar not null, metric varchar not null,
+        value double, status varchar not null, reason varchar not null, instrument varchar not null,
+        seconds double not null, cost_usd double not null,
+        primary key (trace_id, metric));
+
+    -- `unsupported` is the probability that the passages do not support the sentence; offsets are code points.
+    create table sentence_score (
+        trace_id varchar not null, revision integer not null, week varchar not null, index integer not null,
+        start_offset integer not null, end_offset integer not null, unsupported double not null,
+        passage_id varchar, reason varchar not null);
+
+    create table triage (
+        trace_id varchar primary key, revision integer not null, week varchar not null, is_flagged boolean not null,
+        failure_type varchar, severity varchar, reason varchar not null);
+
+    -- One row a mode and week in which it was looked for; the registry is the newest row of each mode.
+    create table mode_week (
+        week varchar not null, mode_id varchar not null, title varchar not null, terms varchar[] not null,
+        state varchar not null, size integer not null, first_week varchar not null, last_week varchar not null,
+        centroid float[] not null, exemplars varchar[] not null, borderline varchar, failure_types json not null,
+        over_represented json not null, primary key (week, mode_id));
+
+    create table mode_member (
+        week varchar not null, trace_id varchar not null, revision integer not null, mode_id varchar,
+        membership double not null, x double not null, y double not null, phrase varchar not null,
+        primary key (week, trace_id));
+
+    -- The population of a week's draw, frozen with the prediction that stood when it was drawn.
+    create table draw_population (
+        draw_id varchar not null, week varchar not null, trace_id varchar not null, revision integer not null,
+        group_id varchar not null, stratum varchar not null, prediction double, instrument varchar not null,
+        position integer, inclusion_probability double, primary key (draw_id, trace_id));
+
+    create table draw (
+        draw_id varchar primary key, week varchar not null unique, seed ubigint not null, instrument varchar not null,
+        strata json not null);
+
+    create table purposive_task (
+        draw_id varchar not null, week varchar not null, trace_id varchar not null, revision integer not null,
+        reason varchar not null, primary key (draw_id, trace_id));
+
+    create table gold_label (
+        week varchar not null, task_id varchar primary key, trace_id varchar not null, revision integer not null,
+        purpose varchar not null, stratum varchar, verdict varchar, failure_type varchar, severity varchar,
+        corrected_response varchar, note varchar, spans json not null, annotators varchar[] not null,
+        origin varchar not null);
+
+    create table estimate (
+        week varchar not null, draw_id varchar not null, estimand varchar not null, value double not null,
+        low double not null, high double not null, n integer not null, population integer not null,
+        drawn integer not null, deferred integer not null, lowest double not null, highest double not null,
+        method varchar not null, note varchar not null, instrument varchar not null,
+        primary key (week, estimand));
+
+    -- A detector serves the weeks from `valid_from` on, until a newer one does.
+    create table detector (
+        valid_from varchar primary key, week varchar not null, instrument varchar not null,
+        labels integer not null, content json not null);
+
+    create table growth (
+        week varchar not null, case_id varchar not null, trace_id varchar not null, role varchar not null,
+        primary key (week, case_id));
+
+    create table step (
+        week varchar not null, phase integer not null, name varchar not null, fingerprint varchar not null,
+        summary json not null, seconds double not null, completed_at timestamp not null,
+        primary key (week, phase, name));
+    """,
+)
