@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass
 
-END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?:[ ]?\[\d{1,3}(?:,[ ]?\d{1,3}){0,9}\])*|[。！？｡]+[」』”’）]*|[ \t]*[\r\n]+\s*""")
+END = re.compile(
+    r"""[.!?…]+["'”’»)\]*_]*(?:[ ]?\[\d{1,3}(?:,[ ]?\d{1,3}){0,9}\])*|[。！？｡]+[」』”’）]*|[ \t]*[\r\n]+\s*"""
+)
 """What may end a sentence. It never fails after a long run, so a search takes linear time."""
 
 MARKER = re.compile(r"(?:[-*•–·▪◦]|\(?(?:\d{1,3}|[a-zA-Z])[.)])(?=\s)")

@@ -23,8 +23,8 @@ from eval.metrics.groundedness_features import (
     SENTENCE_FEATURES,
     Evidence,
     answer_values,
-    passage_words,
-    read_evidence,
+    Reading,
+    read_samples,
 )
 from eval.sample import Instrument, Sample, Score
 
@@ -136,13 +136,18 @@ class Detector:
                 frozenset(map(str, fields["training_groups"])),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"this is no detector: {error!r}; write one with Detector.to_json or fit one again") from error
+            raise UserError(
+                f"this is no detector: {error!r}; write one with Detector.to_json or fit one again"
+            ) from error
 
 
 def layer_fields(layer: Layer) -> dict[str, object]:
     """Give a layer as JSON fields, each feature with its mean, scale and weight."""
     rows = zip(layer.names, layer.means, layer.scales, layer.weights, strict=True)
-    return {"intercept": layer.intercept, "features": {name: [mean, scale, weight] for name, mean, scale, weight in rows}}
+    return {
+        "intercept": layer.intercept,
+        "features": {name: [mean, scale, weight] for name, mean, scale, weight in rows},
+    }
 
 
 def read_layer(fields: dict[str, object], names: tuple[str, ...]) -> Layer:
@@ -152,11 +157,15 @@ def read_layer(fields: dict[str, object], names: tuple[str, ...]) -> Layer:
         raise ValueError("a layer's features are no object")
     missing, unknown = sorted(set(names) - set(given)), sorted(set(given) - set(names))
     if missing or unknown:
-        raise UserError(f"the detector's features differ from the code's: missing {missing}, unknown {unknown}; fit it again")
+        raise UserError(
+            f"the detector's features differ from the code's: missing {missing}, unknown {unknown}; fit it again"
+        )
     means, scales, weights = zip(*([float(value) for value in given[name]] for name in names), strict=True)
     intercept = float(str(fields["intercept"]))
     if not all(map(isfinite, (*means, *scales, *weights, intercept))) or min(scales) <= 0:
-        raise UserError("the detector holds a weight that is no finite number or a scale that is not above 0; fit it again")
+        raise UserError(
+            "the detector holds a weight that is no finite number or a scale that is not above 0; fit it again"
+        )
     return Layer(names, means, scales, weights, intercept)
 
 
@@ -172,18 +181,15 @@ def detect(samples: Sequence[Sample], detector: Detector) -> list[AnswerScore | 
     A response that only says it has no answer claims nothing: its groundedness is 1. The order of the passages and
     the other samples do not matter.
     """
-    judged = [None if why_not_judged(sample) else (sample, read_evidence(sample)) for sample in samples]
-    found = [pair for pair in judged if pair is not None]
-    if not found:
+    judged = [sample for sample in samples if not why_not_judged(sample)]
+    if not judged:
         return [None] * len(samples)
-    logits = sentence_logits([evidence for _, evidence in found], detector.sentence)
-    rows = np.array([answer_values(e, x, passage_words(s)) for (s, e), x in zip(found, logits, strict=True)])
-    supported = 1 - probabilities(detector.answer.logits(rows))
-    scored = (
-        answer_score(sample, evidence, logit, float(value))
-        for (sample, evidence), logit, value in zip(found, logits, supported, strict=True)
-    )
-    return [None if pair is None else next(scored) for pair in judged]
+    readings = read_samples(judged)
+    logits = sentence_logits(readings, detector.sentence)
+    rows = np.array([answer_values(reading, found) for reading, found in zip(readings, logits, strict=True)])
+    supported = (1 - probabilities(detector.answer.logits(rows))).tolist()
+    scored = map(answer_score, judged, readings, logits, supported)
+    return [None if why_not_judged(sample) else next(scored) for sample in samples]
 
 
 def score_groundedness(samples: Sequence[Sample], detector: Detector) -> list[Score]:
@@ -212,11 +218,11 @@ def worst_reason(answer: AnswerScore) -> str:
     return max(answer.sentences, key=lambda sentence: sentence.unsupported).reason
 
 
-def sentence_logits(answers: Sequence[Sequence[Evidence]], layer: Layer) -> list[list[float]]:
+def sentence_logits(readings: Sequence[Reading], layer: Layer) -> list[list[float]]:
     """Give the log-odds of being unsupported of every sentence of every answer."""
-    flat = layer.logits(np.array([sentence.values for answer in answers for sentence in answer])).tolist()
-    logits = iter(flat)
-    return [[next(logits) for _ in answer] for answer in answers]
+    rows = np.array([sentence.values for reading in readings for sentence in reading.sentences])
+    logits = iter(layer.logits(rows).tolist())
+    return [[next(logits) for _ in reading.sentences] for reading in readings]
 
 
 def probabilities(logits: Vector) -> Vector:
@@ -225,16 +231,21 @@ def probabilities(logits: Vector) -> Vector:
     return odds
 
 
-def answer_score(sample: Sample, evidence: Sequence[Evidence], logits: Sequence[float], supported: float) -> AnswerScore:
+def answer_score(sample: Sample, reading: Reading, logits: Sequence[float], supported: float) -> AnswerScore:
     """Put an answer's score together; sentences that say the passages have no answer count as supported."""
     chances = probabilities(np.array(logits)).tolist()
     sentences = tuple(
         SentenceScore(
-            number, found.start, found.end, 0.0 if found.is_abstention else chance, found.passage_id, reason(found, chance)
+            number,
+            found.start,
+            found.end,
+            0.0 if found.is_abstention else chance,
+            found.passage_id,
+            reason(found, chance),
         )
-        for number, (found, chance) in enumerate(zip(evidence, chances, strict=True))
+        for number, (found, chance) in enumerate(zip(reading.sentences, chances, strict=True))
     )
-    is_abstention = all(found.is_abstention for found in evidence)
+    is_abstention = all(found.is_abstention for found in reading.sentences)
     return AnswerScore(sample.id, 1.0 if is_abstention else supported, sentences)
 
 
@@ -246,7 +257,11 @@ def reason(found: Evidence, chance: float) -> str:
         return found.record_conflicts[0]
     missing = found.unseen_numbers or found.unseen_names
     if missing:
-        return " and ".join(f"'{text}'" for text in missing[:2]) + (" is" if len(missing) == 1 else " are") + " in no passage"
+        return (
+            " and ".join(f"'{text}'" for text in missing[:2])
+            + (" is" if len(missing) == 1 else " are")
+            + " in no passage"
+        )
     if found.other_polarity == "negation" and chance >= 0.5:
         return "negates what the nearest passage says, or the other way round"
     if found.other_polarity and found.other_polarity != "negation":

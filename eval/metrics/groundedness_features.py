@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log, log1p
+from math import exp, log, log1p
 
 from eval.metrics.groundedness_record import Record, conflicts, read_record
 from eval.metrics.groundedness_words import HEDGES, OPPOSITES, Words, rarities, read_words
@@ -32,7 +32,8 @@ ABSENT = re.compile(
     re.I,
 )
 SPEAKER = re.compile(
-    r"\b(?:i|we|passages?|documents?|texts?|contexts?|information|sources?|articles?|question|record|data|unable)\b", re.I
+    r"\b(?:i|we|passages?|documents?|texts?|contexts?|information|sources?|articles?|question|record|data|unable)\b",
+    re.I,
 )
 CONTRAST = re.compile(r"\b(?:but|however|though|although|nevertheless|instead)\b", re.I)
 
@@ -81,24 +82,35 @@ class Evidence:
     is_abstention: bool
 
 
-def read_evidence(sample: Sample) -> list[Evidence]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A response measured: its sentences, and the number of words in its passages."""
+
+    sentences: tuple[Evidence, ...]
+    passage_words: int
+
+
+def read_samples(samples: Sequence[Sample]) -> list[Reading]:
+    """Measure responses, in the order given; those that share their passages are read together."""
+    keys = [tuple(sorted(sample.passages, key=lambda passage: (passage.text, passage.id))) for sample in samples]
+    readings: dict[int, Reading] = {}
+    for place in sorted(range(len(samples)), key=lambda place: [(passage.text, passage.id) for passage in keys[place]]):
+        readings[place] = read_sample(samples[place], index_passages(keys[place]))
+    return [readings[place] for place in range(len(samples))]
+
+
+def read_sample(sample: Sample, index: PassageIndex) -> Reading:
     """Measure each sentence of a response against its passages.
 
     A word of the question counts as seen; a number of the question does not, for the answer vouches for it.
     """
-    index = index_passages(tuple(sorted(sample.passages, key=lambda passage: (passage.text, passage.id))))
-    asked = frozenset(read_question(sample.user_input))
+    asked = frozenset(read_words(sample.user_input).all)
     sentences = split_sentences(sample.response)
-    return [measure(sentence, number, len(sentences), index, asked) for number, sentence in enumerate(sentences)]
+    measured = (measure(sentence, number, len(sentences), index, asked) for number, sentence in enumerate(sentences))
+    return Reading(tuple(measured), index.words)
 
 
-@lru_cache(maxsize=1024)
-def read_question(question: str) -> tuple[str, ...]:
-    """Give the stems of a question."""
-    return read_words(question).all
-
-
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def index_passages(passages: tuple[Passage, ...]) -> PassageIndex:
     """Read a set of passages; kept for the answers that follow from the same set."""
     units: list[Unit] = []
@@ -131,7 +143,15 @@ def index_passages(passages: tuple[Passage, ...]) -> PassageIndex:
     kept = {stem: tuple(places[:MOST_POSTINGS]) for stem, places in postings.items()}
     every = frozenset().union(*(unit.all_stems for unit in units))
     return PassageIndex(
-        tuple(units), kept, every, frozenset(numbers), frozenset(times), frozenset(pairs), frozenset(triples), tuple(records), length
+        tuple(units),
+        kept,
+        every,
+        frozenset(numbers),
+        frozenset(times),
+        frozenset(pairs),
+        frozenset(triples),
+        tuple(records),
+        length,
     )
 
 
@@ -148,7 +168,8 @@ def measure(sentence: Sentence, number: int, count: int, index: PassageIndex, as
     seen_best = near_weight = both_weight = total
     if content:
         seen_best, near_weight, both_weight = (
-            sum(weight for stem, weight in zip(content, weights, strict=True) if stem in place) for place in (best_stems(index, best), near, pair)
+            sum(weight for stem, weight in zip(content, weights, strict=True) if stem in place)
+            for place in (best_stems(index, best), near, pair)
         )
     unseen_numbers = [phrase for digits, phrase in words.numbers if digits not in index.numbers]
     near_numbers = frozenset[str]().union(*(unit.numbers for unit in window(index, best)))
@@ -263,8 +284,9 @@ def other_polarity(index: PassageIndex, best: int | None, words: Words, coverage
     return "negation" if words.is_negated != unit.is_negated else ""
 
 
-def answer_values(evidence: Sequence[Evidence], logits: Sequence[float], index_words: int) -> tuple[float, ...]:
+def answer_values(reading: Reading, logits: Sequence[float]) -> tuple[float, ...]:
     """Give the `ANSWER_FEATURES` of an answer from its sentences and their log-odds of being unsupported."""
+    evidence = reading.sentences
     ranked = sorted(logits, reverse=True)
     columns = dict(zip(SENTENCE_FEATURES, zip(*(sentence.values for sentence in evidence), strict=True), strict=True))
     lengths = [sentence.content_words for sentence in evidence]
@@ -281,7 +303,7 @@ def answer_values(evidence: Sequence[Evidence], logits: Sequence[float], index_w
         logits[-1],
         log1p(len(logits)),
         log1p(sum(sentence.words for sentence in evidence)),
-        log1p(index_words),
+        log1p(reading.passage_words),
         log1p(sum(sentence.unseen_words for sentence in evidence)),
         mean_by_words("unseen_rarity"),
         mean_by_words("unseen_in_window"),
@@ -296,11 +318,4 @@ def answer_values(evidence: Sequence[Evidence], logits: Sequence[float], index_w
 
 def log1p_exp(logit: float) -> float:
     """Give -log(1 - p) of log-odds, without overflow."""
-    from math import exp
-
     return logit + log1p(exp(-logit)) if logit > 0 else log1p(exp(logit))
-
-
-def passage_words(sample: Sample) -> int:
-    """Give the number of words of a sample's passages."""
-    return index_passages(tuple(sorted(sample.passages, key=lambda passage: (passage.text, passage.id)))).words

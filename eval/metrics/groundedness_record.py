@@ -11,7 +11,9 @@ from eval.metrics.groundedness_words import NEGATIONS, STOP, Words, read_words, 
 LARGEST_RECORD = 200_000
 MOST_FIELDS = 2_000
 KEY_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
-VAGUE_KEY_STEMS = frozenset("busines good accept accepts has have is allow attribut info detail data value name type".split())
+VAGUE_KEY_STEMS = frozenset(
+    "busines good accept accepts has have is allow attribut info detail data value name type".split()
+)
 UNKNOWN = re.compile(
     r"\b(?:mention|specif|unspecif|unclear|unknown|not listed|provid\w* (?:any )?(?:info|detail)|information|unavailable|not disclosed"
     r"|not (?:given|stated|indicated|available|provided)|details?)",
@@ -157,7 +159,11 @@ def is_negated_at(sentence: str, head: frozenset[str]) -> bool:
         if head.isdisjoint(joined):
             continue
         before = 0
-        while before < len(stems) and stems[before] not in head and stems[before] + "".join(stems[before + 1 : before + 2]) not in head:
+        while (
+            before < len(stems)
+            and stems[before] not in head
+            and stems[before] + "".join(stems[before + 1 : before + 2]) not in head
+        ):
             before += 1
         return not NEGATIONS.isdisjoint(stems[:before]) or "unavailabl" in stems
     return False
@@ -179,7 +185,11 @@ def hour_conflicts(hours: dict[str, tuple[int, int]], sentence: str) -> list[str
                 found += wrong_days(hours, days, span)
                 days, span = [], None
         elif match["closed"]:
-            found += [f"the record has {day.title()} open" for day in days if hours.get(day, (0, 0)) != (0, 0) and not has_told]
+            found += [
+                f"the record has {day.title()} open"
+                for day in days
+                if hours.get(day, (0, 0)) != (0, 0) and not has_told
+            ]
             days = []
         elif match["open"] and (":" in match[0] or "m" in match[0].lower()):
             if days:

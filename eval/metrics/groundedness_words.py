@@ -14,6 +14,7 @@ NOT_CONTENT = re.compile(
 )
 """List markers, citations and 'Passage 2': numbers that claim nothing."""
 TIME = re.compile(r"\b(\d{1,2})(?::(\d{1,2}))?\s?([ap])\.?m\b\.?|\b(\d{1,2}):(\d{1,2})(?!\d)", re.I)
+DIGIT = re.compile(r"\d")
 LONGEST_WORD = 40
 
 STOP = frozenset(
@@ -31,7 +32,9 @@ META = frozenset(
 )
 """Stems with which answers speak about themselves and their passages."""
 NEGATIONS = frozenset("not no never none nothing neither nor cannot without n't nobody unable lack".split())
-HEDGES = frozenset("may might could likely probably possibly perhaps usually typically generally often seem appear".split())
+HEDGES = frozenset(
+    "may might could likely probably possibly perhaps usually typically generally often seem appear".split()
+)
 NUMBER_WORDS = {
     word: str(number)
     for number, word in enumerate(
@@ -40,7 +43,9 @@ NUMBER_WORDS = {
         start=2,
     )
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
-SUFFIXES = tuple("ational ization fulness ation ition ments ement ment ness ings edly ions able ible ally ing ies ied ion ity est ers ed es er ly al s".split())
+SUFFIXES = tuple(
+    "ational ization fulness ation ition ments ement ment ness ings edly ions able ible ally ing ies ied ion ity est ers ed es er ly al s".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Words:
 
 def read_words(text: str) -> Words:
     """Read the words of a sentence."""
-    if "[" in text or "(" in text or any(map(str.isdigit, text)):
+    if DIGIT.search(text):
         text = NOT_CONTENT.sub(" ", text)
         times, text = take_times(text)
     else:
@@ -72,21 +77,28 @@ def read_words(text: str) -> Words:
     numbers: list[tuple[str, str]] = []
     names: list[tuple[str, str]] = []
     for position, word in enumerate(matches):
-        if word[0].isdigit():
-            number = normal_number(word)
-            stems.append(number)
-            numbers.append((number, number_phrase(matches, position)))
-            continue
-        stem = stem_of(word[:LONGEST_WORD])
+        stem, number, is_content, is_capitalised = classify(word)
         stems.append(stem)
-        if stem in NUMBER_WORDS:
-            numbers.append((NUMBER_WORDS[stem], number_phrase(matches, position)))
-        elif stem not in STOP and stem not in META:
+        if is_content:
             content.append(stem)
-            if position and len(word) > 1 and word[0].isupper():
+            if is_capitalised and position:
                 names.append((stem, word))
+        elif number:
+            numbers.append((number, number_phrase(matches, position)))
     negated = not NEGATIONS.isdisjoint(stems)
     return Words(tuple(stems), tuple(content), tuple(numbers), tuple(names), times, negated)
+
+
+@lru_cache(maxsize=65_536)
+def classify(word: str) -> tuple[str, str, bool, bool]:
+    """Give a word's stem, the number it is if it is one, whether it carries meaning, whether it looks like a name."""
+    if word[0].isdigit():
+        number = normal_number(word)
+        return number, number, False, False
+    stem = stem_of(word[:LONGEST_WORD])
+    number = NUMBER_WORDS.get(stem, "")
+    is_content = not number and stem not in STOP and stem not in META
+    return stem, number, is_content, is_content and len(word) > 1 and word[0].isupper()
 
 
 def take_times(text: str) -> tuple[tuple[tuple[tuple[int, ...], str], ...], str]:
@@ -112,7 +124,6 @@ def number_phrase(words: list[str], position: int) -> str:
     return words[position][:LONGEST_WORD]
 
 
-@lru_cache(maxsize=16_384)
 def normal_number(written: str) -> str:
     """Give a number one spelling: 1,000 and 1000.0 are both 1000."""
     digits = written[:LONGEST_WORD].replace(",", "")
@@ -121,7 +132,6 @@ def normal_number(written: str) -> str:
     return digits.lstrip("0") or "0"
 
 
-@lru_cache(maxsize=65_536)
 def stem_of(word: str) -> str:
     """Give the stem of a word: lower case, without possessive and common English suffixes."""
     word = word.lower().replace("’", "'")

@@ -1,9 +1,9 @@
 """The knowledge base: a folder of Markdown and text files, read as passages."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from eval.errors import UserError
@@ -15,6 +15,8 @@ MAX_WORDS = 200
 """The embedder reads about 256 tokens; what comes after them would be invisible to retrieval."""
 MAX_CHARACTERS = 2000
 """The same limit for text that writes no spaces between its words."""
+FEW_WORDS = re.compile(rf"\s*(?:\S+\s+){{0,{MAX_WORDS - 1}}}\S*")
+BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def passages_of(text: str) -> Iterator[str]:
 
 def pieces_of(text: str) -> Iterator[tuple[str, str]]:
     """Give pieces that each fit, with what joins them to the piece before: paragraphs, sentences, or bare slices."""
-    for paragraph in filter(None, (part.strip() for part in text.split("\n\n"))):
+    for paragraph in filter(None, (part.strip() for part in BLANK_LINE.split(text))):
         if fits(paragraph):
             yield paragraph, "\n\n"
             continue
@@ -122,32 +124,17 @@ def pieces_of(text: str) -> Iterator[tuple[str, str]]:
 
 def slices_of(sentence: str) -> Iterator[str]:
     """Cut a sentence that is too long for a passage at a space, or anywhere in text without spaces."""
-    rest = sentence
-    while not fits(rest):
-        end = end_of_words(rest, MAX_WORDS)
-        if end > MAX_CHARACTERS:
-            end = rest.rfind(" ", 0, MAX_CHARACTERS) + 1 or MAX_CHARACTERS
-        yield rest[:end].strip()
-        rest = rest[end:].strip()
-    if rest:
-        yield rest
-
-
-def end_of_words(text: str, words: int) -> int:
-    """Give the offset after so many words, or the length of a text that has fewer."""
-    inside = False
-    seen = 0
-    for offset in count():
-        if offset == len(text):
-            return offset
-        if text[offset].isspace():
-            if inside and seen == words:
-                return offset
-            inside = False
-        elif not inside:
-            inside = True
-            seen += 1
-    raise AssertionError("count() has no end")
+    start = 0
+    while start < len(sentence):
+        window = sentence[start : start + MAX_CHARACTERS]
+        match = FEW_WORDS.match(window)
+        length = match.end() if match else len(window)
+        if start + length < len(sentence) and not sentence[start + length].isspace():
+            length = max(window.rfind(" "), 0) or length
+        piece = sentence[start : start + length].strip()
+        if piece:
+            yield piece
+        start += length
 
 
 def fits(text: str) -> bool:

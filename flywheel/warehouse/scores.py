@@ -9,8 +9,29 @@ import pyarrow as pa
 
 from eval.sample import Passage, Sample, Score
 
-SCORE_COLUMNS = ("trace_id", "revision", "week", "metric", "value", "status", "reason", "instrument", "seconds", "cost_usd")
-SENTENCE_COLUMNS = ("trace_id", "revision", "week", "index", "start_offset", "end_offset", "unsupported", "passage_id", "reason")
+SCORE_COLUMNS = (
+    "trace_id",
+    "revision",
+    "week",
+    "metric",
+    "value",
+    "status",
+    "reason",
+    "instrument",
+    "seconds",
+    "cost_usd",
+)
+SENTENCE_COLUMNS = (
+    "trace_id",
+    "revision",
+    "week",
+    "index",
+    "start_offset",
+    "end_offset",
+    "unsupported",
+    "passage_id",
+    "reason",
+)
 SENTENCE_TYPES = ("string", "int32", "string", "int32", "int32", "int32", "float64", "string", "string")
 SCORE_TYPES = ("string", "int32", "string", "string", "float64", "string", "string", "string", "float64", "float64")
 
@@ -51,7 +72,18 @@ def replace_scores(
     """Put a metric's scores of a week in place of those it had."""
     db.execute("delete from score where week = ? and metric = ?", [week, metric])
     rows = [
-        (s.sample_id, revisions[s.sample_id], week, s.metric, s.value, s.status, s.reason, s.instrument, s.seconds, s.cost_usd)
+        (
+            s.sample_id,
+            revisions[s.sample_id],
+            week,
+            s.metric,
+            s.value,
+            s.status,
+            s.reason,
+            s.instrument,
+            s.seconds,
+            s.cost_usd,
+        )
         for s in scores
     ]
     insert(db, "score", SCORE_COLUMNS, SCORE_TYPES, rows)
@@ -64,12 +96,18 @@ def replace_sentences(db: duckdb.DuckDBPyConnection, week: str, rows: Sequence[t
 
 
 def insert(
-    db: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    db: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[str],
+    types: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
 ) -> None:
     """Append rows in one Arrow scan, about a thousand times faster than row by row."""
     if not rows:
         return
-    arrays = [pa.array(values, getattr(pa, kind)()) for values, kind in zip(zip(*rows, strict=True), types, strict=True)]
+    arrays = [
+        pa.array(values, getattr(pa, kind)()) for values, kind in zip(zip(*rows, strict=True), types, strict=True)
+    ]
     db.register("batch", pa.table(dict(zip(columns, arrays, strict=True))))
     db.execute(f"insert into {table} ({', '.join(columns)}) select * from batch")
     db.unregister("batch")
@@ -79,7 +117,9 @@ def save_detector(
     db: duckdb.DuckDBPyConnection, valid_from: str, week: str, instrument: str, labels: int, content: str
 ) -> None:
     """Keep a detector that serves from a week on."""
-    db.execute("insert or replace into detector values (?, ?, ?, ?, ?)", [valid_from, week, instrument, labels, content])
+    db.execute(
+        "insert or replace into detector values (?, ?, ?, ?, ?)", [valid_from, week, instrument, labels, content]
+    )
 
 
 def detector_in_force(db: duckdb.DuckDBPyConnection, week: str) -> str | None:

@@ -1,0 +1,339 @@
+"""The gate: whether a candidate run is worse than its baseline, paired by case, with the honest third answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from eval.cases import GoldenCase
+from eval.errors import OperationalError
+from eval.flips import CaseFlip, broken_critical_cases, find_flips
+from eval.pairing import PairedMetric, PairedRuns, PairedValue, pair_metric, pair_runs, shared_metrics
+from eval.policy import ORDER, GatePolicy, Tier, Verdict, capped
+from eval.statistics.paired import PairedComparison, compare_binary, compare_continuous, holm
+from eval.statistics.power import cases_to_decide, minimum_detectable_drop
+from eval.suite import Run
+
+ALL = "all"
+USUAL_FLIP_RATE = 0.10
+"""Share of cases that flip either way where none did: the middle of what paired gates usually see."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLabel:
+    """What a reader must know of a run."""
+
+    name: str
+    pipeline: str
+    dataset_version: str
+    git_sha: str | None
+    finished: str
+    repeats: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric on one slice of the cases. `difference` is candidate minus baseline with its interval.
+
+    `verdict` is what the figures say, `counts_as` what that means in the metric's tier, and None where the
+    slice is too small to pass even without a flip. `p_adjusted` is Holm's over all blocking comparisons and
+    None for an advisory metric. `detectable_drop` is what these cases would find four times in five.
+    """
+
+    metric: str
+    title: str
+    slice: str
+    tier: Tier
+    margin: float
+    n_cases: int
+    n_expected: int
+    n_groups: int
+    baseline: float
+    candidate: float
+    difference: float
+    low: float
+    high: float
+    p_worse: float
+    p_adjusted: float | None
+    worse: int
+    better: int
+    method: str
+    verdict: Verdict = "INCONCLUSIVE"
+    counts_as: Verdict | None = None
+    detectable_drop: float | None = None
+    more_cases: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorstSlice:
+    """The failure mode or type with the largest share of cases that got worse."""
+
+    name: str
+    worse: int
+    n_cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """The verdict with all that led to it; comparisons stand in the order of the metrics, `all` before slices."""
+
+    verdict: Verdict
+    baseline: RunLabel
+    candidate: RunLabel
+    comparisons: tuple[Comparison, ...]
+    flips: tuple[CaseFlip, ...]
+    broken_critical_cases: tuple[str, ...]
+    n_cases: int
+    n_blocking: int
+    missing: tuple[str, ...]
+    out_of_scope: tuple[str, ...]
+    worst_slice: WorstSlice | None
+    notes: tuple[str, ...]
+
+    @property
+    def worse(self) -> int:
+        """Count the cases that got worse on a blocking metric."""
+        return sum(flip.is_worse for flip in self.flips)
+
+    @property
+    def better(self) -> int:
+        """Count the cases that got better on a blocking metric and worse on none."""
+        return len(self.flips) - self.worse
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A comparison that waits for its adjusted p; `paired` is oriented so that a drop is negative."""
+
+    metric: PairedMetric
+    slice: str
+    tier: Tier
+    margin: float
+    values: tuple[PairedValue, ...]
+    paired: PairedComparison
+
+
+def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Generator) -> GateResult:
+    """Compare two runs and give one verdict.
+
+    Raises UserError for runs that cannot be compared, OperationalError where too little was measured.
+    """
+    facts = shared_metrics(baseline, candidate, policy.metrics)
+    runs = pair_runs(baseline, candidate)
+    refuse_missing(runs, policy.coverage_floor)
+    metrics = [pair_metric(name, fact, runs) for name, fact in facts.items()]
+    tiers = {m.name: policy.tier(m.name, m.facts.is_judge) for m in metrics}
+    refuse_uncovered(metrics, tiers, policy.coverage_floor)
+    judged = compare_all([m for m in metrics if m.values], tiers, policy, rng)
+    comparisons = give_verdicts(judged, policy)
+    blocking = [m for m in metrics if tiers[m.name] != "advisory"]
+    flips = find_flips(blocking, runs)
+    broken = broken_critical_cases([m for m in metrics if tiers[m.name] == "critical"], runs, policy)
+    counted = [c.counts_as for c in comparisons if c.counts_as is not None]
+    verdict = max([*counted, "BLOCK"] if broken else counted, key=ORDER.index)
+    return GateResult(
+        verdict=verdict,
+        baseline=label_of(baseline),
+        candidate=label_of(candidate),
+        comparisons=comparisons,
+        flips=flips,
+        broken_critical_cases=broken,
+        n_cases=len(runs.cases),
+        n_blocking=sum(c.p_adjusted is not None for c in comparisons),
+        missing=runs.missing,
+        out_of_scope=runs.out_of_scope,
+        worst_slice=worst_slice(flips, runs.cases),
+        notes=notes_on(metrics, comparisons, policy, baseline, candidate),
+    )
+
+
+def label_of(run: Run) -> RunLabel:
+    """Take what names a run."""
+    return RunLabel(
+        run.name, run.pipeline, run.dataset_version, run.git_sha, run.finished, run.repeats, run.cost_usd
+    )
+
+
+def refuse_missing(runs: PairedRuns, floor: float) -> None:
+    """Raise where too many cases lack an answer in one of the runs."""
+    share = 1 - len(runs.missing) / len(runs.cases)
+    if share < floor:
+        raise OperationalError(
+            f"only {share:.1%} of {len(runs.cases)} cases were answered in both runs, and the gate wants {floor:.0%}: "
+            f"{', '.join(runs.missing[:5])} failed or were not recorded; make the runs complete, then gate again"
+        )
+
+
+def refuse_uncovered(metrics: Sequence[PairedMetric], tiers: dict[str, Tier], floor: float) -> None:
+    """Raise where a blocking metric scored too few of the cases it applies to, or no metric scored any."""
+    for metric in metrics:
+        share = len(metric.values) / metric.n_expected if metric.n_expected else 1.0
+        if tiers[metric.name] != "advisory" and share < floor:
+            raise OperationalError(
+                f"{metric.name} scored {len(metric.values)} of {metric.n_expected} cases in both runs "
+                f"({metric.reason}), and the gate wants {floor:.0%}; score them again, or leave the metric out"
+            )
+    if not any(metric.values and tiers[metric.name] != "advisory" for metric in metrics):
+        raise OperationalError(
+            "no metric that may block scored a case in both runs, so nothing was measured; "
+            "give the golden cases references or expectations, or choose other metrics"
+        )
+
+
+def compare_all(
+    metrics: Sequence[PairedMetric], tiers: dict[str, Tier], policy: GatePolicy, rng: np.random.Generator
+) -> list[Judged]:
+    """Compare each metric over all cases and over each slice that has enough of them."""
+    planned = [
+        (metric, name, values)
+        for metric in metrics
+        for name, values in slices_of(metric.values)
+        if name == ALL or len(values) >= policy.slice_cases
+    ]
+    # The smallest p a resampling can give must survive Holm's factor.
+    resamples = max(2000, int(8 * len(planned) / policy.alpha))
+    return [
+        Judged(
+            metric,
+            name,
+            tier := tiers[metric.name],
+            policy.margin_of(metric.name, tier),
+            values,
+            compare(metric, values, policy.alpha, resamples, rng),
+        )
+        for metric, name, values in planned
+    ]
+
+
+def slices_of(values: Sequence[PairedValue]) -> list[tuple[str, tuple[PairedValue, ...]]]:
+    """Give all cases, then those of each failure type and failure mode."""
+    found: dict[str, list[PairedValue]] = {}
+    for value in values:
+        for name in slice_names(value.case):
+            found.setdefault(name, []).append(value)
+    return [(ALL, tuple(values)), *((name, tuple(found[name])) for name in sorted(found))]
+
+
+def slice_names(case: GoldenCase) -> list[str]:
+    """Name the slices a case belongs to."""
+    return [name for name in (case.failure_type, case.mode_id) if name]
+
+
+def compare(
+    metric: PairedMetric, values: Sequence[PairedValue], alpha: float, resamples: int, rng: np.random.Generator
+) -> PairedComparison:
+    """Compare the values so that a drop is always for the worse."""
+    sign = 1.0 if metric.facts.higher_is_better else -1.0
+    old, new = [value.baseline for value in values], [value.candidate for value in values]
+    groups = [value.case.group or value.case.case_id for value in values]
+    if metric.facts.kind == "binary":
+        passed = 1.0 if metric.facts.higher_is_better else 0.0
+        return compare_binary([v == passed for v in old], [v == passed for v in new], groups)
+    return compare_continuous([sign * v for v in old], [sign * v for v in new], groups, rng, resamples)
+
+
+def give_verdicts(judged: Sequence[Judged], policy: GatePolicy) -> tuple[Comparison, ...]:
+    """Adjust p over all comparisons that may block, then apply the verdict rule to each."""
+    blocking = [place for place, one in enumerate(judged) if one.tier != "advisory"]
+    adjusted = dict(zip(blocking, holm([judged[place].paired.p_worse for place in blocking]), strict=True))
+    return tuple(conclude(one, adjusted.get(place), policy) for place, one in enumerate(judged))
+
+
+def conclude(one: Judged, p_adjusted: float | None, policy: GatePolicy) -> Comparison:
+    """Give one comparison its verdict, and say what its cases could show."""
+    paired = one.paired
+    verdict = verdict_of(paired, paired.p_worse if p_adjusted is None else p_adjusted, one.margin, policy.alpha)
+    counts = one.slice == ALL or verdict == "BLOCK" or can_pass(one, policy.alpha)
+    up = one.metric.facts.higher_is_better
+    flip_rate = (paired.worse + paired.better) / paired.n_cases or USUAL_FLIP_RATE
+    comparison = Comparison(
+        metric=one.metric.name,
+        title=one.metric.facts.title,
+        slice=one.slice,
+        tier=one.tier,
+        margin=one.margin,
+        n_cases=paired.n_cases,
+        n_expected=one.metric.n_expected if one.slice == ALL else paired.n_cases,
+        n_groups=paired.n_groups,
+        baseline=float(np.mean([value.baseline for value in one.values])),
+        candidate=float(np.mean([value.candidate for value in one.values])),
+        difference=paired.difference if up else -paired.difference,
+        low=paired.low if up else -paired.high,
+        high=paired.high if up else -paired.low,
+        p_worse=paired.p_worse,
+        p_adjusted=p_adjusted,
+        worse=paired.worse,
+        better=paired.better,
+        method=paired.method,
+        verdict=verdict,
+        counts_as=capped(verdict, one.tier) if counts else None,
+        detectable_drop=minimum_detectable_drop(paired.n_cases, flip_rate),
+    )
+    return replace(comparison, more_cases=cases_to_decide(paired, one.margin)) if verdict == "INCONCLUSIVE" else comparison
+
+
+def verdict_of(paired: PairedComparison, p: float, margin: float, alpha: float) -> Verdict:
+    """Apply the verdict rule, in its order: BLOCK, PASS or WARN, otherwise INCONCLUSIVE."""
+    if p < alpha / 2 and -paired.difference > margin:
+        return "BLOCK"
+    if paired.low > -margin:
+        return "WARN" if paired.high < 0 else "PASS"
+    return "INCONCLUSIVE"
+
+
+def can_pass(one: Judged, alpha: float) -> bool:
+    """Say whether the slice would pass if no case had flipped."""
+    if one.margin <= 0:
+        return False
+    groups = [value.case.group or value.case.case_id for value in one.values]
+    same = [True] * len(groups)
+    return compare_binary(same, same, groups).low > -one.margin
+
+
+def can_block(comparison: Comparison, n_blocking: int, alpha: float) -> bool:
+    """Say whether the comparison would block if every case got worse: p is then at least 1 / 2^groups."""
+    return n_blocking * 0.5**comparison.n_groups < alpha / 2
+
+
+def worst_slice(flips: Sequence[CaseFlip], cases: Sequence[GoldenCase]) -> WorstSlice | None:
+    """Give the slice with the largest share of cases that got worse, None if no such case is in a slice."""
+    sizes: dict[str, list[int]] = {}
+    worse = {flip.case_id for flip in flips if flip.is_worse}
+    for case in cases:
+        for name in slice_names(case):
+            count = sizes.setdefault(name, [0, 0])
+            count[0] += case.case_id in worse
+            count[1] += 1
+    found = [WorstSlice(name, *count) for name, count in sizes.items() if count[0]]
+    return max(found, key=lambda s: (s.worse / s.n_cases, s.worse, s.name), default=None)
+
+
+def notes_on(
+    metrics: Sequence[PairedMetric],
+    comparisons: Sequence[Comparison],
+    policy: GatePolicy,
+    baseline: Run,
+    candidate: Run,
+) -> tuple[str, ...]:
+    """Say what limits the verdict, in sentences."""
+    notes = []
+    blocking = [c for c in comparisons if c.p_adjusted is not None]
+    for one in blocking:
+        if one.slice == ALL and not can_block(one, len(blocking), policy.alpha):
+            found = "" if one.detectable_drop is None else f"; the smallest it would find is {one.detectable_drop:.0%}"
+            notes.append(f"{one.metric}: {one.n_groups} independent cases cannot block, however large the drop{found}")
+    small = sum(one.counts_as is None for one in comparisons)
+    if small:
+        notes.append(f"{small} slices are too small to pass even without a flip; they can only block")
+    for metric in metrics:
+        if not metric.n_expected:
+            notes.append(f"{metric.name} applies to no case")
+        elif len(metric.values) < metric.n_expected:
+            notes.append(f"{metric.name} scored {len(metric.values)} of {metric.n_expected} cases: {metric.reason}")
+    if baseline.dataset_version != candidate.dataset_version:
+        notes.append(
+            f"the golden versions differ ({baseline.dataset_version}, {candidate.dataset_version}), "
+            "but not in the cases that were asked"
+        )
+    return tuple(notes)

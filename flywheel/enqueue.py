@@ -1,0 +1,145 @@
+"""Tasks of a frozen draw into the label store, each with a copy of what the annotator must see."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import duckdb
+
+from flywheel.labels.records import (
+    Draw,
+    StratumPlan,
+    Task,
+    TaskPassage,
+    TaskPayload,
+    TaskSentence,
+    Turn,
+    task_id,
+)
+from flywheel.warehouse.draws import FrozenDraw, PopulationRow, population, purposive
+
+MOST_TURNS = 20
+
+
+def build_tasks(db: duckdb.DuckDBPyConnection, draw: FrozenDraw) -> tuple[Draw, list[Task]]:
+    """Make the draw and its tasks: the random ones in their order, then the exemplars."""
+    people = population(db, draw.draw_id)
+    fingerprint = sha256("\n".join(f"{row.trace_id},{row.revision}" for row in people).encode()).hexdigest()
+    record = Draw(
+        draw.draw_id,
+        draw.week,
+        draw.seed,
+        len(people),
+        fingerprint,
+        tuple(StratumPlan(s["name"], s["size"], s["allocated"]) for s in draw.strata),
+        draw.instrument,
+        datetime.now(UTC),
+    )
+    drawn = sorted((row for row in people if row.position is not None), key=lambda row: row.position or 0)
+    exemplars = purposive(db, draw.draw_id)
+    payloads = read_payloads(db, [row.trace_id for row in drawn] + [trace_id for trace_id, _, _ in exemplars])
+    tasks = [random_task(draw, row, payloads[row.trace_id]) for row in drawn]
+    for offset, (trace_id, revision, reason) in enumerate(exemplars):
+        name = task_id(draw.draw_id, trace_id)
+        place = len(tasks) + offset
+        payload = payloads[trace_id]
+        tasks.append(
+            Task(name, draw.draw_id, draw.week, trace_id, revision, "purposive", None, place, None, reason, payload)
+        )
+    return record, tasks
+
+
+def random_task(draw: FrozenDraw, row: PopulationRow, payload: TaskPayload) -> Task:
+    """Make the task of a trace that was drawn by chance, saying so in words."""
+    stratum = next(s for s in draw.strata if s["name"] == row.stratum)
+    reason = (
+        f"random draw: 1 of {stratum['allocated']} out of the {stratum['size']} traces "
+        f"with a predicted risk in {row.stratum.partition(': ')[2] or row.stratum}"
+    )
+    return Task(
+        task_id(draw.draw_id, row.trace_id),
+        draw.draw_id,
+        draw.week,
+        row.trace_id,
+        row.revision,
+        "random",
+        row.stratum,
+        row.position or 0,
+        row.inclusion_probability,
+        reason,
+        payload,
+    )
+
+
+def read_payloads(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, TaskPayload]:
+    """Copy out of the warehouse what an annotator must see of some traces."""
+    db.register("wanted", _table(trace_ids))
+    sentences: dict[str, list[TaskSentence]] = {}
+    for trace_id, *sentence in db.execute(
+        """
+        select trace_id, start_offset, end_offset, unsupported, passage_id, reason
+        from sentence_score join wanted using (trace_id) order by trace_id, index
+        """
+    ).fetchall():
+        sentences.setdefault(trace_id, []).append(TaskSentence(*sentence))
+    rows = db.execute(
+        """
+        select t.trace_id, t.user_input, coalesce(t.response, ''), t.retrieved_contexts, t.metadata, t.model,
+               t.prompt_version, t.tenant_id, g.failure_type
+        from trace t join wanted using (trace_id) left join triage g using (trace_id)
+        """
+    ).fetchall()
+    db.unregister("wanted")
+    return {row[0]: payload(*row[1:], sentences=sentences.get(row[0], [])) for row in rows}
+
+
+def payload(
+    user_input: str,
+    response: str,
+    contexts: list[dict[str, Any]],
+    metadata: str | None,
+    model: str | None,
+    prompt_version: str | None,
+    tenant_id: str | None,
+    failure_type: Any,
+    *,
+    sentences: Sequence[TaskSentence],
+) -> TaskPayload:
+    """Lay out one trace for people."""
+    return TaskPayload(
+        user_input,
+        response,
+        tuple(TaskPassage(context["id"], context["text"], context["source"]) for context in contexts),
+        history(metadata),
+        tuple(sentences),
+        model,
+        prompt_version,
+        tenant_id,
+        failure_type,
+        sha256(f"{user_input}\x1f{response}".encode()).hexdigest(),
+    )
+
+
+def history(metadata: str | None) -> tuple[Turn, ...]:
+    """The earlier turns of a conversation, from `metadata.history` where it is a list of speaker and text."""
+    told = json.loads(metadata or "{}").get("history")
+    turns: list[Turn] = []
+    for entry in told if isinstance(told, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        text = entry.get("text") or entry.get("content")
+        if not isinstance(text, str):
+            continue
+        if entry.get("speaker", entry.get("role")) in ("agent", "assistant") and turns and turns[-1].response is None:
+            turns[-1] = Turn(turns[-1].user_input, text)
+        else:
+            turns.append(Turn(text))
+    return tuple(turns[-MOST_TURNS:])
+
+
+def _table(trace_ids: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    return pa.table({"trace_id": pa.array(list(trace_ids), pa.string())})

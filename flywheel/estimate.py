@@ -1,0 +1,74 @@
+"""This week's failure rate with its interval: a pure function of the frozen draw and the labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.errors import UserError
+from eval.statistics.prediction_powered import RateEstimate, Stratum, bound_nonresponse, estimate_rate
+from flywheel.plan import UNSCORED
+from flywheel.warehouse.draws import PopulationRow
+
+UNKNOWN = 0.5
+"""Stands for the prediction of a trace that the detector could not score; constant in its own stratum, it moves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeekEstimate:
+    """The share of the week's `ok` traces that fail.
+
+    `drawn` traces were drawn, `deferred` of them have no verdict yet; `lowest` and `highest` are the estimates if
+    all of those passed, or all failed.
+    """
+
+    rate: RateEstimate
+    drawn: int
+    deferred: int
+    lowest: float
+    highest: float
+
+
+def estimate_week(population: Sequence[PopulationRow], outcomes: Mapping[str, bool]) -> WeekEstimate:
+    """Estimate the rate from the verdicts on drawn traces; `outcomes` says of a trace id whether it fails.
+
+    Only drawn traces count, whatever else has a label: purposive labels never enter a rate.
+    """
+    drawn = [row for row in population if row.position is not None]
+    labelled = [row for row in drawn if row.trace_id in outcomes]
+    if not labelled:
+        raise UserError(f"none of the {len(drawn)} drawn traces has a verdict yet; label some: flywheel annotate app")
+    strata = [make_stratum(name, members, outcomes) for name, members in by_stratum(population).items()]
+    missing = {
+        name: np.array([prediction(row) for row in members])
+        for name, members in by_stratum([row for row in drawn if row.trace_id not in outcomes]).items()
+    }
+    bounds = bound_nonresponse(strata, missing)
+    return WeekEstimate(
+        estimate_rate(strata), len(drawn), len(drawn) - len(labelled), bounds.all_pass.value, bounds.all_fail.value
+    )
+
+
+def by_stratum(rows: Sequence[PopulationRow]) -> dict[str, list[PopulationRow]]:
+    """Group rows by stratum, in order of the predictions, what has none last."""
+    grouped: dict[str, list[PopulationRow]] = {}
+    for row in sorted(rows, key=lambda row: (row.stratum == UNSCORED, row.stratum, row.trace_id)):
+        grouped.setdefault(row.stratum, []).append(row)
+    return grouped
+
+
+def make_stratum(name: str, members: Sequence[PopulationRow], outcomes: Mapping[str, bool]) -> Stratum:
+    """Lay out one stratum for the estimator."""
+    labelled = [row for row in members if row.position is not None and row.trace_id in outcomes]
+    return Stratum(
+        name,
+        len(members),
+        np.array([prediction(row) for row in members]),
+        np.array([prediction(row) for row in labelled]),
+        np.array([float(outcomes[row.trace_id]) for row in labelled]),
+    )
+
+
+def prediction(row: PopulationRow) -> float:
+    """The frozen prediction of a trace."""
+    return UNKNOWN if row.prediction is None else row.prediction

@@ -1,0 +1,132 @@
+"""The golden dataset grows from what people said of failures; every case knows its trace and its labels.
+
+A group of cases (a source document, a session) gets its role once, by hash, before any label is seen: cases of the
+gate never train anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from eval.cases import Expectation, GoldenCase, GoldenDataset, Role, read_dataset, write_dataset
+from eval.sample import Passage, Sample
+from flywheel.warehouse.draws import GoldLabel
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Which shares of the groups are for training and for trying things out; the rest is for the gate."""
+
+    train: float
+    dev: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What a week added: new cases, failures whose case was there before, and the version they make."""
+
+    version: str
+    cases: int
+    added: tuple[GoldenCase, ...]
+    repeated: int
+
+
+def role_of(group: str, roles: Roles) -> Role:
+    """Give a group its role: the same one for ever, whatever is known of it later."""
+    place = int(sha256(f"role\x1f{group}".encode()).hexdigest()[:12], 16) / 16**12
+    if place < roles.train:
+        return "train"
+    return "dev" if place < roles.train + roles.dev else "gate"
+
+
+def case_id(sample: Sample, is_retrieval_tested: bool) -> str:
+    """Name the case of a question: with its fixed passages, or, where retrieval is tested too, alone."""
+    parts = [sample.user_input.strip()]
+    if not is_retrieval_tested:
+        parts += sorted(sha256(passage.text.encode()).hexdigest() for passage in sample.passages)
+    return "c-" + sha256("\x1f".join(parts).encode()).hexdigest()[:12]
+
+
+def make_case(
+    sample: Sample, label: GoldLabel, relevant: Sequence[str], mode_id: str | None, week: str, roles: Roles
+) -> GoldenCase:
+    """Turn a labelled failure into a case.
+
+    A failure that should have been an abstention expects one. With a corrected answer the case has a reference; where
+    people also named the passages that hold the answer, the pipeline must find them itself. Otherwise the case fixes
+    the passages and expects an answer that they support.
+    """
+    must_abstain = label.failure_type == "missed_abstention"
+    is_retrieval_tested = must_abstain or bool(relevant)
+    reference = None if must_abstain else label.corrected_response
+    return GoldenCase(
+        case_id(sample, is_retrieval_tested),
+        sample.user_input,
+        passages=() if is_retrieval_tested else sample.passages,
+        passage_ids=tuple(relevant),
+        passage_hashes=tuple(hash_of(sample.passages, one) for one in relevant)
+        if all(hash_of(sample.passages, one) for one in relevant)
+        else (),
+        reference=reference,
+        expectation=Expectation(abstain=True)
+        if must_abstain
+        else Expectation(supported=not is_retrieval_tested or None),
+        answerable=False if must_abstain else True if reference else None,
+        failure_type=label.failure_type,
+        mode_id=mode_id,
+        severity=label.severity,
+        group=sample.group,
+        role=role_of(sample.group, roles),
+        source_trace=sample.id,
+        label_ids=(label.task_id,),
+        added_in=week,
+    )
+
+
+def hash_of(passages: Sequence[Passage], passage_id: str) -> str:
+    """Hash the text of a passage that the trace holds; empty where it does not hold it."""
+    text = next((passage.text for passage in passages if passage.id == passage_id), None)
+    return sha256(text.encode()).hexdigest() if text is not None else ""
+
+
+def grow(
+    folder: Path,
+    week: str,
+    labels: Sequence[GoldLabel],
+    samples: Mapping[str, Sample],
+    relevant: Mapping[str, Sequence[str]],
+    modes: Mapping[str, str],
+    roles: Roles,
+) -> Growth:
+    """Add a case for each labelled failure that has none yet, and write the new version.
+
+    Growing twice with the same labels gives the same version: a case that is there stays as it is, cases that an
+    earlier try of the same week added count as added.
+    """
+    dataset = read_dataset(folder)
+    known = {case.case_id: case for case in dataset.cases}
+    added: dict[str, GoldenCase] = {}
+    repeated = 0
+    for label in sorted(labels, key=lambda label: label.task_id):
+        sample = samples.get(label.trace_id)
+        if label.verdict != "fail" or sample is None:
+            continue
+        case = make_case(sample, label, relevant.get(label.task_id, ()), modes.get(label.trace_id), week, roles)
+        there = known.get(case.case_id) or added.get(case.case_id)
+        if there is None:
+            added[case.case_id] = case
+        elif there.added_in == week and there.source_trace == sample.id:
+            added[case.case_id] = there
+        else:
+            repeated += 1
+    version = write_if_changed(
+        folder, dataset, [*known.values(), *(c for c in added.values() if c.case_id not in known)]
+    )
+    total = len(known | added)
+    return Growth(version, total, tuple(added.values()), repeated)
+
+
+def write_if_changed(folder: Path, dataset: GoldenDataset, cases: Sequence[GoldenCase]) -> str:
+    """Write a new version only where a case came to it."""
+    return dataset.version if len(cases) == len(dataset.cases) else write_dataset(folder, cases)

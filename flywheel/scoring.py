@@ -1,0 +1,95 @@
+"""Metrics over a week's traces: groundedness of every sentence first, then the other metrics that are asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from eval.sample import Sample, Score, Status
+from flywheel.warehouse import scores
+
+if TYPE_CHECKING:
+    from eval.metrics.groundedness import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class MetricCount:
+    """On how many of a week's `ok` traces a metric could say something, and why it could not on the others."""
+
+    metric: str
+    instrument: str
+    scored: int
+    unscored: int
+    mean: float | None
+    reasons: tuple[str, ...]
+
+
+def score_week(
+    db: duckdb.DuckDBPyConnection, week: str, metrics: Sequence[str], detector: "Detector"
+) -> list[MetricCount]:
+    """Write the scores of a week's `ok` traces, in place of those they had.
+
+    Traces that failed with an error are `not_applicable`: there is no answer to judge.
+    """
+    from eval.metrics import score_metric
+
+    samples, revisions = scores.read_samples(db, week)
+    write_groundedness(db, week, samples, revisions, detector)
+    for name in metrics:
+        if name != "groundedness":
+            scores.replace_scores(db, week, name, score_metric(name, samples), revisions)
+    return count_metrics(db, week)
+
+
+def write_groundedness(
+    db: duckdb.DuckDBPyConnection, week: str, samples: Sequence[Sample], revisions: dict[str, int], detector: "Detector"
+) -> None:
+    """Write the groundedness of each answer and of each of its sentences."""
+    from eval.metrics.groundedness import NAME, detect
+
+    answers = detect(samples, detector)
+    instrument = detector.instrument.id
+    rows: list[tuple[Any, ...]] = []
+    judged: list[Score] = []
+    for sample, answer in zip(samples, answers, strict=True):
+        if answer is None:
+            status, reason = why_unscored(sample)
+            judged.append(Score(sample.id, NAME, None, status, reason, instrument))
+            continue
+        judged.append(Score(sample.id, NAME, answer.groundedness, instrument=instrument))
+        rows += [
+            (sample.id, revisions[sample.id], week, s.index, s.start, s.end, s.unsupported, s.passage_id, s.reason)
+            for s in answer.sentences
+        ]
+    scores.replace_scores(db, week, NAME, judged, revisions)
+    scores.replace_sentences(db, week, rows)
+
+
+def why_unscored(sample: Sample) -> tuple[Status, str]:
+    """Say why the detector could not judge a sample."""
+    if not sample.response.strip():
+        return "not_applicable", "no answer"
+    return (
+        ("not_applicable", "no passages")
+        if not sample.passages
+        else ("not_applicable", "nothing to judge in the answer")
+    )
+
+
+def count_metrics(db: duckdb.DuckDBPyConnection, week: str) -> list[MetricCount]:
+    """Count what each metric could and could not say of a week."""
+    by_metric: dict[str, list[dict[str, Any]]] = {}
+    for row in scores.summarise(db, week):
+        by_metric.setdefault(row["metric"], []).append(row)
+    return [
+        MetricCount(
+            metric,
+            rows[0]["instrument"],
+            sum(row["traces"] for row in rows if row["status"] == "ok"),
+            sum(row["traces"] for row in rows if row["status"] != "ok"),
+            next((row["mean"] for row in rows if row["status"] == "ok"), None),
+            tuple(f"{row['traces']} {row['status']}: {row['reason']}" for row in rows if row["status"] != "ok"),
+        )
+        for metric, rows in by_metric.items()
+    ]

@@ -1,0 +1,93 @@
+"""Which traces of a week look failed, how, and how badly: rules over signals and scores, set-based.
+
+A flagged trace is a suspicion, not a failure: only labels make a rate.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from flywheel.settings import Triage
+
+
+@dataclass(frozen=True, slots=True)
+class TriageCount:
+    """How many traces of a week are flagged, of how many; `ok_flagged` counts those that answered."""
+
+    traces: int
+    flagged: int
+    ok: int
+    ok_flagged: int
+    by_type: tuple[tuple[str, int], ...]
+
+    @property
+    def flagged_share(self) -> float | None:
+        """The share of `ok` traces that are flagged; None in a week without any."""
+        return self.ok_flagged / self.ok if self.ok else None
+
+
+def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, threshold: float) -> TriageCount:
+    """Write what is flagged in a week, in place of what was. The first rule that fits gives the failure type.
+
+    `threshold` is the probability of an unsupported answer above which a trace is flagged. Severity:
+    P0 a contradiction or an unsupported answer that the user also disliked, P1 an error or a clearly unsupported
+    answer, P2 an answer that lacks support or retrieval, P3 slowness and dislike alone.
+    """
+    db.execute("delete from triage where week = ?", [week])
+    db.execute(
+        """
+        insert into triage
+        with seen as (
+            select s.*, 1 - g.value as unsupported, g.value is null as is_unscored
+            from signal s left join score g on g.trace_id = s.trace_id and g.metric = 'groundedness'
+            where s.week = $week),
+        typed as (
+            select *, case
+                when is_error then 'error'
+                when is_abstention and is_empty_retrieval then 'empty_retrieval'
+                when is_abstention then 'wrong_abstention'
+                when unsupported > $threshold then 'unsupported_claim'
+                when is_empty_retrieval then 'empty_retrieval'
+                when overlap < $overlap then 'retrieval_miss'
+                when is_negative_feedback then 'negative_feedback'
+                when is_slow then 'slow'
+            end as failure_type from seen)
+        select trace_id, revision, week, failure_type is not null, failure_type,
+            case
+                when failure_type = 'unsupported_claim' and is_negative_feedback then 'P0'
+                when failure_type = 'error' or (failure_type = 'unsupported_claim' and unsupported > (1 + $threshold) / 2) then 'P1'
+                when failure_type in ('negative_feedback', 'slow') then 'P3'
+                when failure_type is not null then 'P2'
+            end,
+            case failure_type
+                when 'unsupported_claim' then format('the detector gives {:.2f} that the passages do not support it', unsupported)
+                when 'wrong_abstention' then 'the answer says that it cannot answer'
+                when 'empty_retrieval' then 'nothing was retrieved'
+                when 'retrieval_miss' then format('{:.0f} % of the answer''s words are in a passage', overlap * 100)
+                when 'negative_feedback' then 'the user rated it low'
+                when 'slow' then 'it took longer than the limit'
+                when 'error' then 'the pipeline failed'
+                else ''
+            end
+        from typed
+        """,
+        {"week": week, "threshold": threshold, "overlap": settings.retrieval_overlap_below},
+    )
+    return count_triage(db, week)
+
+
+def count_triage(db: duckdb.DuckDBPyConnection, week: str) -> TriageCount:
+    """Count what is flagged in a week."""
+    row = db.execute(
+        """
+        select count(*), count(*) filter (is_flagged), count(*) filter (not is_error),
+               count(*) filter (is_flagged and not is_error)
+        from triage join signal using (trace_id) where triage.week = ?
+        """,
+        [week],
+    ).fetchone()
+    assert row is not None
+    types = db.execute(
+        "select failure_type, count(*) from triage where week = ? and is_flagged group by 1 order by 2 desc, 1", [week]
+    ).fetchall()
+    return TriageCount(*row, tuple((name, count) for name, count in types))
