@@ -1,0 +1,1 @@
+"""Streamlit pages: they show and ask, flywheel decides."""

@@ -34,11 +34,23 @@ TOLD = {
     "BikeParking": ("It provides bike parking.", "Bike parking is not provided."),
 }
 REVIEWS = (
-    ("The staff were patient and explained everything twice.", "Guests praise the patient staff.", "Guests complain about the rude staff."),
-    ("I waited forty minutes and nobody said sorry.", "One visitor waited forty minutes.", "One visitor waited two hours and left."),
-    ("Lovely smell of fresh bread and friendly prices.", "Reviewers like the friendly prices.", "Reviewers find the prices far too steep."),
-    ("The rooms upstairs were cold in the morning.", "A guest found the rooms cold in the morning.", "A guest enjoyed the sauna on the roof."),
-)  # fmt: skip
+    (
+        "The staff were patient and explained everything twice.",
+        "Guests praise the patient staff.",
+        "The staff are rude.",
+    ),
+    (
+        "I waited forty minutes and nobody said sorry.",
+        "One visitor waited forty minutes.",
+        "A visitor waited two hours.",
+    ),
+    (
+        "Lovely smell of fresh bread and friendly prices.",
+        "Reviewers like the friendly prices.",
+        "The prices are steep.",
+    ),
+    ("The rooms upstairs were cold in the morning.", "A guest found the rooms cold.", "A guest enjoyed the sauna."),
+)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 INVENTED = (
     "It is a popular meeting point for families and students.",
@@ -64,7 +76,7 @@ def own_record(number: int, rng: np.random.Generator) -> LabelledAnswer:
     reviews = [REVIEWS[int(place)] for place in rng.choice(len(REVIEWS), size=2, replace=False)]
     record = {
         "name": name, "address": street, "city": city, "categories": kind,
-        "hours": {day: f"{opens}:0-{closes}:0" for day in DAYS[first : last + 1]},
+        "hours": dict.fromkeys(DAYS[first:last + 1], f"{opens}:0-{closes}:0"),
         "attributes": fields, "stars": stars, "reviews": [{"text": said} for said, _, _ in reviews],
     }  # fmt: skip
     right = [f"{name} is a {kind.lower()} located at {street} in {city}."]

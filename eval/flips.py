@@ -83,9 +83,7 @@ def passed(name: str, facts: MetricFacts, result: Result) -> bool | None:
     return None if value is None else (value > 0.5) == facts.higher_is_better
 
 
-def broken_critical_cases(
-    metrics: Sequence[PairedMetric], runs: PairedRuns, policy: GatePolicy
-) -> tuple[str, ...]:
+def broken_critical_cases(metrics: Sequence[PairedMetric], runs: PairedRuns, policy: GatePolicy) -> tuple[str, ...]:
     """Give the critical cases that block alone.
 
     On one metric such a case fails in all of three or more candidate repeats and passed in all of the baseline.

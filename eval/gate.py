@@ -1,14 +1,15 @@
 """The gate: whether a candidate run is worse than its baseline, paired by case, with the honest third answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import ceil, log2
 
 import numpy as np
 
 from eval.cases import GoldenCase
 from eval.errors import OperationalError
 from eval.flips import CaseFlip, broken_critical_cases, find_flips
-from eval.pairing import PairedMetric, PairedRuns, PairedValue, pair_metric, pair_runs, shared_metrics
+from eval.pairing import PairedMetric, PairedRuns, PairedValue, pair_metric, pair_runs, shared_metrics, two_instruments
 from eval.policy import ORDER, GatePolicy, Tier, Verdict, capped
 from eval.statistics.paired import PairedComparison, compare_binary, compare_continuous, holm
 from eval.statistics.power import cases_to_decide, minimum_detectable_drop
@@ -16,12 +17,12 @@ from eval.suite import Run
 
 ALL = "all"
 USUAL_FLIP_RATE = 0.10
-"""Share of cases that flip either way where none did: the middle of what paired gates usually see."""
+"""Share of cases taken to flip either way when asking what drop could be seen, unless more did."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunLabel:
-    """What a reader must know of a run."""
+    """What a reader must know of a run; `note` is what the caller adds, such as who blessed it."""
 
     name: str
     pipeline: str
@@ -30,6 +31,7 @@ class RunLabel:
     finished: str
     repeats: int
     cost_usd: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Comparison:
 
     `verdict` is what the figures say, `counts_as` what that means in the metric's tier, and None where the
     slice is too small to pass even without a flip. `p_adjusted` is Holm's over all blocking comparisons and
-    None for an advisory metric. `detectable_drop` is what these cases would find four times in five.
+    None for an advisory metric. `detectable_drop` is what these cases would find four times in five. An
+    INCONCLUSIVE one would pass at `passes_at` cases or block at `blocks_at`, if they go on like these.
     """
 
     metric: str
@@ -55,6 +58,7 @@ class Comparison:
     low: float
     high: float
     p_worse: float
+    p_better: float
     p_adjusted: float | None
     worse: int
     better: int
@@ -62,7 +66,8 @@ class Comparison:
     verdict: Verdict = "INCONCLUSIVE"
     counts_as: Verdict | None = None
     detectable_drop: float | None = None
-    more_cases: int | None = None
+    passes_at: int | None = None
+    blocks_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Gen
 
     Raises UserError for runs that cannot be compared, OperationalError where too little was measured.
     """
-    facts = shared_metrics(baseline, candidate, policy.metrics)
+    facts = shared_metrics(baseline, candidate, policy)
     runs = pair_runs(baseline, candidate)
     refuse_missing(runs, policy.coverage_floor)
     metrics = [pair_metric(name, fact, runs) for name, fact in facts.items()]
@@ -150,9 +155,7 @@ def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Gen
 
 def label_of(run: Run) -> RunLabel:
     """Take what names a run."""
-    return RunLabel(
-        run.name, run.pipeline, run.dataset_version, run.git_sha, run.finished, run.repeats, run.cost_usd
-    )
+    return RunLabel(run.name, run.pipeline, run.dataset_version, run.git_sha, run.finished, run.repeats, run.cost_usd)
 
 
 def refuse_missing(runs: PairedRuns, floor: float) -> None:
@@ -224,30 +227,44 @@ def compare(
     metric: PairedMetric, values: Sequence[PairedValue], alpha: float, resamples: int, rng: np.random.Generator
 ) -> PairedComparison:
     """Compare the values so that a drop is always for the worse."""
-    sign = 1.0 if metric.facts.higher_is_better else -1.0
-    old, new = [value.baseline for value in values], [value.candidate for value in values]
-    groups = [value.case.group or value.case.case_id for value in values]
+    groups = [value.case.group for value in values]
+    flip = not metric.facts.higher_is_better
+    old = [1 - value.baseline if flip else value.baseline for value in values]
+    new = [1 - value.candidate if flip else value.candidate for value in values]
     if metric.facts.kind == "binary":
-        passed = 1.0 if metric.facts.higher_is_better else 0.0
-        return compare_binary([v == passed for v in old], [v == passed for v in new], groups)
-    return compare_continuous([sign * v for v in old], [sign * v for v in new], groups, rng, resamples)
+        return compare_binary(old, new, groups, 1 - alpha)
+    if old == new:
+        # A bootstrap of equal values would claim a difference of exactly 0. No case changed, by however
+        # little, so the share of cases that change bounds the mean, as values lie between 0 and 1.
+        return compare_binary([1.0] * len(old), [1.0] * len(new), groups, 1 - alpha)
+    if len({group or value.case.case_id for group, value in zip(groups, values, strict=True)}) < 2:
+        return one_group(old, new)
+    return compare_continuous(old, new, groups, rng, resamples, 1 - alpha)
+
+
+def one_group(old: Sequence[float], new: Sequence[float]) -> PairedComparison:
+    """Say nothing but the difference: how groups vary cannot be seen in one of them."""
+    changes = [after - before for before, after in zip(old, new, strict=True)]
+    worse, better = sum(change < 0 for change in changes), sum(change > 0 for change in changes)
+    difference = sum(changes) / len(changes)
+    return PairedComparison(difference, -1.0, 1.0, 1.0, 1.0, len(old), 1, worse, better, "one group: no interval")
 
 
 def give_verdicts(judged: Sequence[Judged], policy: GatePolicy) -> tuple[Comparison, ...]:
     """Adjust p over all comparisons that may block, then apply the verdict rule to each."""
     blocking = [place for place, one in enumerate(judged) if one.tier != "advisory"]
     adjusted = dict(zip(blocking, holm([judged[place].paired.p_worse for place in blocking]), strict=True))
-    return tuple(conclude(one, adjusted.get(place), policy) for place, one in enumerate(judged))
+    return tuple(conclude(one, adjusted.get(place), len(blocking), policy) for place, one in enumerate(judged))
 
 
-def conclude(one: Judged, p_adjusted: float | None, policy: GatePolicy) -> Comparison:
+def conclude(one: Judged, p_adjusted: float | None, n_blocking: int, policy: GatePolicy) -> Comparison:
     """Give one comparison its verdict, and say what its cases could show."""
     paired = one.paired
     verdict = verdict_of(paired, paired.p_worse if p_adjusted is None else p_adjusted, one.margin, policy.alpha)
-    counts = one.slice == ALL or verdict == "BLOCK" or can_pass(one, policy.alpha)
+    counts = one.slice == ALL or verdict != "INCONCLUSIVE" or can_pass(one, policy.alpha)
     up = one.metric.facts.higher_is_better
-    flip_rate = (paired.worse + paired.better) / paired.n_cases or USUAL_FLIP_RATE
-    comparison = Comparison(
+    decided = cases_to_decide(paired, one.margin) if verdict == "INCONCLUSIVE" else None
+    return Comparison(
         metric=one.metric.name,
         title=one.metric.facts.title,
         slice=one.slice,
@@ -262,15 +279,25 @@ def conclude(one: Judged, p_adjusted: float | None, policy: GatePolicy) -> Compa
         low=paired.low if up else -paired.high,
         high=paired.high if up else -paired.low,
         p_worse=paired.p_worse,
+        p_better=paired.p_better,
         p_adjusted=p_adjusted,
         worse=paired.worse,
         better=paired.better,
         method=paired.method,
         verdict=verdict,
         counts_as=capped(verdict, one.tier) if counts else None,
-        detectable_drop=minimum_detectable_drop(paired.n_cases, flip_rate),
+        detectable_drop=detectable_drop(one, n_blocking, policy.alpha),
+        passes_at=decided.to_pass if decided else None,
+        blocks_at=decided.to_block if decided else None,
     )
-    return replace(comparison, more_cases=cases_to_decide(paired, one.margin)) if verdict == "INCONCLUSIVE" else comparison
+
+
+def detectable_drop(one: Judged, n_blocking: int, alpha: float) -> float | None:
+    """The drop that these cases would find four times in five, None for a metric that is not pass or fail."""
+    if one.metric.facts.kind != "binary":
+        return None
+    flip_rate = max(USUAL_FLIP_RATE, (one.paired.worse + one.paired.better) / one.paired.n_cases)
+    return minimum_detectable_drop(one.paired.n_groups, flip_rate, alpha / 2 / max(n_blocking, 1))
 
 
 def verdict_of(paired: PairedComparison, p: float, margin: float, alpha: float) -> Verdict:
@@ -286,9 +313,8 @@ def can_pass(one: Judged, alpha: float) -> bool:
     """Say whether the slice would pass if no case had flipped."""
     if one.margin <= 0:
         return False
-    groups = [value.case.group or value.case.case_id for value in one.values]
-    same = [True] * len(groups)
-    return compare_binary(same, same, groups).low > -one.margin
+    same = [1.0] * len(one.values)
+    return compare_binary(same, same, [value.case.group for value in one.values], 1 - alpha).low > -one.margin
 
 
 def can_block(comparison: Comparison, n_blocking: int, alpha: float) -> bool:
@@ -319,10 +345,17 @@ def notes_on(
     """Say what limits the verdict, in sentences."""
     notes = []
     blocking = [c for c in comparisons if c.p_adjusted is not None]
+    found = [c for c in blocking if c.slice == ALL and c.detectable_drop is not None]
+    if found:
+        drops = ", ".join(f"{c.metric} {100 * (c.detectable_drop or 0):.1f}" for c in found)
+        notes.append(f"drops that would be found four times in five, in points: {drops}")
     for one in blocking:
         if one.slice == ALL and not can_block(one, len(blocking), policy.alpha):
-            found = "" if one.detectable_drop is None else f"; the smallest it would find is {one.detectable_drop:.0%}"
-            notes.append(f"{one.metric}: {one.n_groups} independent cases cannot block, however large the drop{found}")
+            needed = ceil(log2(2 * len(blocking) / policy.alpha)) + 1
+            notes.append(
+                f"{one.metric}: {one.n_groups} independent cases cannot block, however large the drop; "
+                f"it takes {needed} that all got worse"
+            )
     small = sum(one.counts_as is None for one in comparisons)
     if small:
         notes.append(f"{small} slices are too small to pass even without a flip; they can only block")
@@ -331,6 +364,9 @@ def notes_on(
             notes.append(f"{metric.name} applies to no case")
         elif len(metric.values) < metric.n_expected:
             notes.append(f"{metric.name} scored {len(metric.values)} of {metric.n_expected} cases: {metric.reason}")
+    for name in baseline.metrics.keys() & candidate.metrics.keys() - {metric.name for metric in metrics}:
+        if two_instruments(name, baseline, candidate):
+            notes.append(f"{name} is left out: two instruments measured it")
     if baseline.dataset_version != candidate.dataset_version:
         notes.append(
             f"the golden versions differ ({baseline.dataset_version}, {candidate.dataset_version}), "

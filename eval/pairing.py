@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from eval.cases import GoldenCase, dataset_version
 from eval.errors import OperationalError, UserError
+from eval.policy import GatePolicy
 from eval.suite import MetricFacts, Result, Run
 
 OUTSIDE = frozenset({"not_applicable", "abstained"})
@@ -89,9 +90,14 @@ def by_case(run: Run) -> dict[str, tuple[Result, ...]]:
     return {case_id: tuple(results) for case_id, results in collected.items()}
 
 
-def shared_metrics(baseline: Run, candidate: Run, wanted: Sequence[str] | None) -> dict[str, MetricFacts]:
-    """Give the metrics to compare; refuse one that a run lacks, or that two instruments measured."""
+def shared_metrics(baseline: Run, candidate: Run, policy: GatePolicy) -> dict[str, MetricFacts]:
+    """Give the metrics to compare, and refuse one that may block but that a run lacks or two instruments measured.
+
+    An advisory metric that two instruments measured is left out: their scores are never compared.
+    """
+    wanted = policy.metrics
     names = list(wanted) if wanted is not None else [name for name in baseline.metrics if name in candidate.metrics]
+    shared = {}
     for name in names:
         for run in (baseline, candidate):
             if name not in run.metrics:
@@ -99,14 +105,22 @@ def shared_metrics(baseline: Run, candidate: Run, wanted: Sequence[str] | None) 
                     f"{run.name} did not measure {name!r} (it measured {', '.join(run.metrics)}); "
                     "score both runs with the same metrics"
                 )
-        old, new = baseline.metrics[name].instrument, candidate.metrics[name].instrument
-        if old and new and old != new:
+        facts = candidate.metrics[name]
+        if not two_instruments(name, baseline, candidate):
+            shared[name] = facts
+        elif policy.tier(name, facts.is_judge) != "advisory":
             raise UserError(
-                f"{name} was measured by two instruments, {old} and {new}, which cannot be compared; score the older "
-                f"answers again: flywheel eval run --pipeline {baseline.folder / 'results.jsonl'} "
-                f"--out {baseline.folder}-rescored"
+                f"{name} was measured by two instruments, {baseline.metrics[name].instrument} and {facts.instrument}, "
+                "which cannot be compared; score the older answers again: "
+                f"flywheel eval run --pipeline {baseline.folder / 'results.jsonl'} --out {baseline.folder}-rescored"
             )
-    return {name: candidate.metrics[name] for name in names}
+    return shared
+
+
+def two_instruments(metric: str, baseline: Run, candidate: Run) -> bool:
+    """Say whether the two runs were measured by different instruments."""
+    old, new = baseline.metrics[metric].instrument, candidate.metrics[metric].instrument
+    return bool(old and new and old != new)
 
 
 def pair_metric(name: str, facts: MetricFacts, runs: PairedRuns) -> PairedMetric:

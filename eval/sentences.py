@@ -3,18 +3,16 @@
 import re
 from dataclasses import dataclass
 
-END = re.compile(
-    r"""[.!?…]+["'”’»)\]*_]*(?:[ ]?\[\d{1,3}(?:,[ ]?\d{1,3}){0,9}\])*|[。！？｡]+[」』”’）]*|[ \t]*[\r\n]+\s*"""
-)
+END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?:[ ]?\[\d{1,3}(?:,[ ]?\d{1,3}){0,9}\])*|[。！？｡]+[」』”’）]*|[\r\n]+\s*""")
 """What may end a sentence. It never fails after a long run, so a search takes linear time."""
 
 MARKER = re.compile(r"(?:[-*•–·▪◦]|\(?(?:\d{1,3}|[a-zA-Z])[.)])(?=\s)")
 BEFORE = re.compile(r"(?:^|[\s(\[\"'“‘])((?:[^\W\d_]\.)*[^\W\d_]{1,12}|\(?\d{1,3})$")
-ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sen rep gov gen lt col sgt capt rev hon st mt ft vs fig figs no nos vol pp approx dept est "
-    "eq ca cf ed eds al ave blvd rd jan feb mar apr jun jul aug sept sep oct nov dec e.g i.e u.k".split()
-)
-EITHER = frozenset("inc ltd co corp jr sr etc bros a.m p.m".split())
+TITLES = "mr mrs ms dr prof sen rep gov gen lt col sgt capt rev hon st mt ft"
+PARTS = "vs fig figs no nos vol pp approx dept est eq ca cf ed eds al ave blvd rd e.g i.e u.k"
+MONTHS = "jan feb mar apr jun jul aug sept sep oct nov dec"
+ABBREVIATIONS = frozenset(" ".join((TITLES, PARTS, MONTHS)).split())
+EITHER = frozenset({"inc", "ltd", "co", "corp", "jr", "sr", "etc", "bros", "a.m", "p.m"})
 """Abbreviations that stand at the end of a sentence as often as inside one."""
 STARTERS = re.compile(
     r"(?:The|This|That|These|Those|It|Its|He|She|They|We|You|I|In|On|At|A|An|However|But|And|If|As|For|There|When|While)\b"
@@ -75,12 +73,19 @@ def is_line_end(text: str, start: int, before: int, after: int, gap: str) -> boo
     """Say whether a line break ends the sentence: always, but where a hard-wrapped line goes on in lower case."""
     if gap.count("\n") > 1 or before <= start or after >= len(text):
         return True
-    return not text[after].islower() or text[before - 1] in ".!?:;" or bool(MARKER.match(text, after))
+    return not text[after].islower() or last_before(text, start, before) in ".!?:;" or bool(MARKER.match(text, after))
+
+
+def last_before(text: str, start: int, end: int) -> str:
+    """Give the last character of text[start:end] that is not space, or nothing."""
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return text[end - 1 : end] if end > start else ""
 
 
 def is_inner_stop(text: str, start: int, stop: int, following: str) -> bool:
     """Say whether the full stop at `stop` belongs to an abbreviation, an initial or a list marker."""
-    lead = max(start, stop - LOOK_BACK)
+    lead = max(0, start - 1, stop - LOOK_BACK)
     word = BEFORE.search(text, lead, stop)
     if word is None:
         return False

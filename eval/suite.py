@@ -15,8 +15,9 @@ import msgspec
 
 from eval.cases import GoldenCase, case_line, dataset_version, read_dataset
 from eval.errors import OperationalError, UserError
-from eval.expectation import EXPECTATION, score_expectations
-from eval.metrics import Metric
+from eval.expectation import NAME as EXPECTATION
+from eval.expectation import TITLE, score_expectations
+from eval.metrics import Kind, Metric
 from eval.pipeline import Answer, Pipeline
 from eval.sample import Sample, Score
 
@@ -30,7 +31,7 @@ class MetricFacts:
     """What a gate must know of a metric; `instrument` is empty where its scores name none."""
 
     title: str
-    kind: str
+    kind: Kind
     higher_is_better: bool
     is_judge: bool
     instrument: str = ""
@@ -75,9 +76,7 @@ class Suite:
     repeats: int = 1
 
 
-def read_suite(
-    dataset: Path, metrics: Mapping[str, Metric], repeats: int = 1, role: str = "gate"
-) -> Suite:
+def read_suite(dataset: Path, metrics: Mapping[str, Metric], repeats: int = 1, role: str = "gate") -> Suite:
     """Take the active cases of one role of a golden dataset."""
     version = read_dataset(dataset)
     cases = [case for case in version.cases if case.role == role and case.status == "active"]
@@ -89,7 +88,9 @@ def read_suite(
     return Suite(cases, version.version, metrics, repeats)
 
 
-def run_suite(suite: Suite, pipeline: Pipeline, folder: Path, progress: Callable[[int, int], None] | None = None) -> Run:
+def run_suite(
+    suite: Suite, pipeline: Pipeline, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> Run:
     """Ask every case `repeats` times, score the answers, and give the finished run.
 
     A folder that holds part of the same run is finished, one that holds all of it is only read. Answers
@@ -173,11 +174,13 @@ def score_batch(
     asked: Sequence[tuple[GoldenCase, int]], answers: Sequence[Answer], metrics: Mapping[str, Metric]
 ) -> Iterator[Result]:
     """Score the answers that came, each metric over all of them at once."""
-    came = [(case, repeat, answer) for (case, repeat), answer in zip(asked, answers, strict=True) if answer.status == "ok"]
+    came = [
+        (case, repeat, answer) for (case, repeat), answer in zip(asked, answers, strict=True) if answer.status == "ok"
+    ]
     samples = [sample_of(case, repeat, answer) for case, repeat, answer in came]
     by_metric = {name: {s.sample_id: s for s in metric.score(samples)} for name, metric in metrics.items() if samples}
-    if samples:
-        by_metric[EXPECTATION.name] = score_expectations({s.id: c for s, (c, _, _) in zip(samples, came, strict=True)}, samples)
+    expected = score_expectations(samples, {sample_id(case, repeat): case for case, repeat, _ in came})
+    by_metric[EXPECTATION] = {score.sample_id: score for score in expected}
     for (case, repeat), answer in zip(asked, answers, strict=True):
         name = sample_id(case, repeat)
         scores = {metric: found[name] for metric, found in by_metric.items() if name in found}
@@ -217,11 +220,11 @@ def finish(folder: Path, suite: Suite) -> None:
     """Put the results in order and write `run.json`, unless not one answer came."""
     results = read_results(folder)
     counts = Counter(result.answer.status for result in results)
-    if not counts["ok"] and counts.keys() - {"not_recorded"}:
-        failed = next(result for result in results if result.answer.status in ("error", "timeout"))
+    if not counts["ok"]:
+        failed = results[0].answer
         raise OperationalError(
-            f"the pipeline answered none of {len(results)} questions ({failed.answer.status}: {failed.answer.reason}); "
-            "start it or correct its address, then give the same command again"
+            f"the pipeline answered none of {len(results)} questions ({failed.status}: {failed.reason}); "
+            "start it or correct its address, or check the case ids of recorded answers, and give the command again"
         )
     order = {case.case_id: place for place, case in enumerate(suite.cases)}
     results.sort(key=lambda result: (order[result.case_id], result.repeat))
@@ -232,27 +235,31 @@ def finish(folder: Path, suite: Suite) -> None:
         "schema": SCHEMA,
         **{key: request[key] for key in ("pipeline", "dataset_version", "repeats", "started", "git_sha")},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "metrics": {name: asdict(facts_of(metric, results)) for name, metric in measured(suite).items()},
+        "metrics": {name: asdict(facts) for name, facts in facts_of(suite, results).items()},
         "counts": dict(sorted(counts.items())),
         "cost_usd": sum(costs),
     }
     replace_file(folder / "run.json", json.dumps(run, indent=1).encode())
 
 
-def measured(suite: Suite) -> dict[str, Metric]:
-    """All metrics of a run: those asked for, and the expectations of the cases."""
-    return {**suite.metrics, EXPECTATION.name: EXPECTATION}
+def facts_of(suite: Suite, results: Sequence[Result]) -> dict[str, MetricFacts]:
+    """Note what each metric is and which instrument scored; two instruments in one run are an error."""
+    facts = {
+        name: MetricFacts(m.title, m.kind, m.higher_is_better, m.is_judge, instrument_of(name, results))
+        for name, m in suite.metrics.items()
+    }
+    return facts | {EXPECTATION: MetricFacts(TITLE, "binary", True, False, instrument_of(EXPECTATION, results))}
 
 
-def facts_of(metric: Metric, results: Sequence[Result]) -> MetricFacts:
-    """Note what a metric is and which instrument scored; two instruments in one run are an error."""
-    used = {r.scores[metric.name].instrument for r in results if metric.name in r.scores} - {""}
+def instrument_of(metric: str, results: Sequence[Result]) -> str:
+    """Give the one instrument that scored a metric, "" where the scores name none."""
+    used = {r.scores[metric].instrument for r in results if metric in r.scores} - {""}
     if len(used) > 1:
         raise UserError(
-            f"{metric.name} was scored by {len(used)} instruments in one run ({', '.join(sorted(used))}); "
+            f"{metric} was scored by {len(used)} instruments in one run ({', '.join(sorted(used))}); "
             "the run was taken up again after its instrument changed: delete the folder and start again"
         )
-    return MetricFacts(metric.title, metric.kind, metric.higher_is_better, metric.is_judge, next(iter(used), ""))
+    return next(iter(used), "")
 
 
 def read_run(folder: Path) -> Run:
@@ -279,7 +286,7 @@ def read_run(folder: Path) -> Run:
             **{key: found[key] for key in ("pipeline", "dataset_version", "git_sha", "started", "finished", "repeats")},
             **{key: found[key] for key in ("counts", "cost_usd")},
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.MsgspecError) as error:
         raise UserError(f"{folder} holds a run that cannot be read ({error!r}); make it again") from error
 
 

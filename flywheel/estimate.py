@@ -11,7 +11,7 @@ from flywheel.plan import UNSCORED
 from flywheel.warehouse.draws import PopulationRow
 
 UNKNOWN = 0.5
-"""Stands for the prediction of a trace that the detector could not score; constant in its own stratum, it moves nothing."""
+"""Stands for the prediction of a trace that the detector could not score: constant in its stratum, it moves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def stage_file(db: duckdb.DuckDBPyConnection, path: Path, settings: Ingest) -> t
 
 
 def group_of(trace: Trace, field: str) -> str:
-    """Name the trace's unit of resampling by a dotted path such as `metadata.source_id`; its own id where that is null."""
+    """Name the trace's unit of resampling by a dotted path such as `metadata.source_id`; where null, its own id."""
     value: Any = trace
     for part in field.split("."):
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)

@@ -129,7 +129,7 @@ class Serving(Section):
     index: Path = Path("index")
     collection: str = "passages"
     top_k: int = Field(default=4, ge=1)
-    abstain_below: float = Field(default=0.35, ge=-1, le=1)
+    abstain_below: float = Field(default=0.44, ge=-1, le=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
     endpoint: str | None = None

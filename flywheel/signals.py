@@ -35,15 +35,17 @@ def add_signals(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> S
         f"""
         insert into signal
         with words as (
-            select trace_id, list_distinct(list_filter(regexp_extract_all(lower(response), '{WORDS}'), w -> length(w) >= 4)) as answer,
+            select trace_id,
+                   list_distinct(
+                       [w for w in regexp_extract_all(lower(response), '{WORDS}') if length(w) >= 4]) as answer,
                    list_distinct(regexp_extract_all(
-                       lower(array_to_string(list_transform(retrieved_contexts, c -> c.text), ' ')), '{WORDS}')) as passages
+                       lower(array_to_string([c.text for c in retrieved_contexts], ' ')), '{WORDS}')) as passages
             from trace where week = $week)
         select trace_id, revision, week,
                status = 'error',
                coalesce(latency_ms > $slow_ms, false),
                status = 'ok' and len(retrieved_contexts) = 0,
-               coalesce(length(response) <= $short and regexp_matches(lower(response), $abstention), false),
+               coalesce(regexp_matches(response, $abstention), false),
                coalesce(rating <= $low_rating, false),
                case when len(answer) > 0 and len(retrieved_contexts) > 0
                     then len(list_intersect(answer, passages)) / len(answer) end
@@ -52,7 +54,6 @@ def add_signals(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> S
         {
             "week": week,
             "slow_ms": settings.slow_ms,
-            "short": LONGEST_ABSTENTION,
             "abstention": ABSTENTION_PATTERN,
             "low_rating": settings.low_rating,
         },
@@ -67,7 +68,3 @@ def add_signals(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> S
     ).fetchone()
     assert row is not None
     return SignalCount(*row)
-
-
-LONGEST_ABSTENTION = 400
-"""Characters: a longer answer that also says "I don't know" somewhere is an answer."""

@@ -55,12 +55,14 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
         select trace_id, revision, week, failure_type is not null, failure_type,
             case
                 when failure_type = 'unsupported_claim' and is_negative_feedback then 'P0'
-                when failure_type = 'error' or (failure_type = 'unsupported_claim' and unsupported > (1 + $threshold) / 2) then 'P1'
+                when failure_type = 'error' then 'P1'
+                when failure_type = 'unsupported_claim' and unsupported > (1 + $threshold) / 2 then 'P1'
                 when failure_type in ('negative_feedback', 'slow') then 'P3'
                 when failure_type is not null then 'P2'
             end,
             case failure_type
-                when 'unsupported_claim' then format('the detector gives {:.2f} that the passages do not support it', unsupported)
+                when 'unsupported_claim'
+                then format('the detector gives {:.2f} that the passages do not support it', unsupported)
                 when 'wrong_abstention' then 'the answer says that it cannot answer'
                 when 'empty_retrieval' then 'nothing was retrieved'
                 when 'retrieval_miss' then format('{:.0f} % of the answer''s words are in a passage', overlap * 100)
@@ -90,4 +92,5 @@ def count_triage(db: duckdb.DuckDBPyConnection, week: str) -> TriageCount:
     types = db.execute(
         "select failure_type, count(*) from triage where week = ? and is_flagged group by 1 order by 2 desc, 1", [week]
     ).fetchall()
-    return TriageCount(*row, tuple((name, count) for name, count in types))
+    total, flagged, ok, ok_flagged = row
+    return TriageCount(total, flagged, ok, ok_flagged, tuple((name, count) for name, count in types))

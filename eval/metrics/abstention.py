@@ -1,10 +1,9 @@
 """Abstention: whether the answer says that it cannot answer, and whether that was right.
 
-The rule: an answer abstains if its first sentence says so and little follows (300 characters to the end
-of that sentence, 160 more), if it opens with a flat refusal and a longer explanation follows (700), or if
-its last sentence is a flat refusal at most 600 characters into the text. "I don't know" in passing inside
-an answer is none of these. A short answer that opens with a disclaimer and then tells what is known counts
-as an abstention; a longer one counts as an answer.
+The rule: an answer abstains if its first sentence says so and at most 160 characters follow it, if its first
+sentence is a flat refusal and at most 700 follow, or if its last sentence is a flat refusal after at most six
+others. "I don't know" in passing inside an answer is none of these. A short answer that opens with a
+disclaimer and then tells what is known counts as an abstention; a longer one counts as an answer.
 """
 
 import hashlib
@@ -16,24 +15,28 @@ from eval.sample import Instrument, Sample, Score, Status
 NAME = "abstention_correct"
 CODE_VERSION = "1"
 
+# Space and word classes are spelt out: Python, RE2 and Rust differ on which characters \s and \w hold.
+SPACES = " \t\r\n\u00a0\u3000"
+SPACE = f"[{SPACES}]"
+ME = rf"(?:^|[{SPACES},;:(\"'“‘—-])(?:i|we)"
 NOT = r"(?:not|n['’]t|n[eo]ither)"
-CANNOT = rf"(?:can ?not|ca{NOT}|could ?not|could{NOT}|(?:am|are|is|was|were)(?: currently| also)? unable to|am not able to)"
+CANNOT = (
+    rf"(?:can ?not|ca{NOT}|could ?not|could{NOT}|(?:am|are|is|was|were)(?: currently| also)? unable to|am not able to)"
+)
 DO_NOT = rf"(?:do|does|did)(?: ?{NOT})(?: (?:currently|really|actually|explicitly|specifically|directly|seem to))?"
 SOURCES = (
-    r"(?:passages?|documents?|contexts?|texts?|sources?|articles?|excerpts?|knowledge base|materials?|data|search results?"
-    r"|information|references?)"
+    r"(?:passages?|documents?|contexts?|texts?|sources?|articles?|excerpts?|knowledge base|materials?|data"
+    r"|search results?|information|references?)"
 )
 MATTER = (
     r"(?:information|info|details?|data|knowledge|answers?|mention|references?|recommendations?|evidence|lists?|names?"
     r"|figures?|numbers?|amounts?)"
 )
-THAT = (
-    r"(?:(?:any|the|that|this|enough|sufficient|specific|such|exact|necessary|further|an?|real-time|relevant) ){0,3}"
-)
+THAT = r"(?:(?:any|the|that|this|enough|sufficient|specific|such|exact|necessary|further|an?|real-time|relevant) ){0,3}"
 ANSWER = r"(?:answer|determine|find|tell|confirm|provide|help|assist|give|say|advise|explain|respond)"
 
 REFUSALS = (
-    rf"(?:^|[^\w])(?:i|we) {CANNOT} answer",
+    rf"{ME} {CANNOT} answer",
     r"unable to (?:answer|determine|provide an answer)",
     r"(?:question|query) (?:can ?not|can['’]t) be answered",
     r"can ?not (?:answer|be (?:answered|determined))",
@@ -45,22 +48,28 @@ REFUSALS = (
 OPENINGS = (
     *REFUSALS,
     # English, the writer speaks of itself
-    rf"(?:^|[^\w])(?:i|we) {DO_NOT} know",
-    rf"(?:^|[^\w])(?:i|we) {DO_NOT} have {THAT}{MATTER}",
-    rf"(?:^|[^\w])(?:i|we) {DO_NOT} have (?:access|enough|sufficient)",
-    rf"(?:^|[^\w])(?:i|we) (?:have|found|find|see) no {THAT}{MATTER}",
-    rf"(?:^|[^\w])(?:i|we) {DO_NOT} (?:find|see) {THAT}{MATTER}",
-    rf"(?:^|[^\w])(?:i|we) {CANNOT}(?: [a-z]+ly)? {ANSWER}",
-    rf"(?:^|[^\w])(?:i|we)(?:['’]m| am|['’]re| are) (?:afraid i )?(?:unable to|not able to|not aware of|not sure(?: what| how|[.!]|$))",
-    rf"(?:sorry|apologi[sz]e|unfortunately)[^.!?]{{0,60}} (?:can ?not|can['’]t|unable to|not able to|do ?n[o'’]t have|do not have)",
+    rf"{ME} {DO_NOT} know",
+    rf"{ME} {DO_NOT} have {THAT}{MATTER}",
+    rf"{ME} {DO_NOT} have (?:access|enough|sufficient)",
+    rf"{ME} (?:have|found|find|see) no {THAT}{MATTER}",
+    rf"{ME} {DO_NOT} (?:find|see) {THAT}{MATTER}",
+    rf"{ME} {CANNOT}(?: [^ .!?]+ly)? {ANSWER}",
+    rf"{ME}(?:['’]m| am|['’]re| are) (?:afraid i )?"
+    r"(?:unable to|not able to|not aware of|not sure(?: what| how|[.!]|$))",
+    r"(?:sorry|apologi[sz]e|unfortunately)[^.!?]{0,60} "
+    r"(?:can ?not|can['’]t|unable to|not able to|do ?n[o'’]t have|do not have)",
     # English, the writer speaks of the passages
-    rf"{SOURCES}(?: (?:provided|given|above|retrieved|available))? {DO_NOT} (?:contain|mention|provide|include|say|state|specify"
-    r"|discuss|cover|address|give|have|answer|offer|indicate|describe)",
-    rf"none of the (?:[a-z]+ )?{SOURCES} (?:mention|contain|provide|say|state|explicitly|discuss|address|answer|specif|include)",
-    rf"(?:there (?:is|was|are)|there['’]s|contains?|provides?|includes?|has|have) (?:no|not any|not enough|insufficient) {THAT}{MATTER}",
-    rf"(?:no|not enough|insufficient) {THAT}{MATTER} (?:is|was|are|were|in|on|about|to|available|provided|found|regarding)",
-    rf"(?:not|n['’]t) (?:[a-z]+ly )?(?:mentioned|provided|specified|stated|given|included|covered|discussed|available|found"
-    rf"|contained|addressed) (?:in|by|within|from) (?:any of )?(?:the|these|this|your|my|our)? ?(?:[a-z]+ )?{SOURCES}",
+    rf"{SOURCES}(?: (?:provided|given|above|retrieved|available))? {DO_NOT} (?:contain|mention|provide|include|say"
+    r"|state|specify|discuss|cover|address|give|have|answer|offer|indicate|describe)",
+    rf"none of the (?:[^ .!?]+ )?{SOURCES} "
+    r"(?:mention|contain|provide|say|state|explicitly|discuss|address|answer|specif|include)",
+    r"(?:there (?:is|was|are)|there['’]s|contains?|provides?|includes?|has|have) "
+    rf"(?:no|not any|not enough|insufficient) {THAT}{MATTER}",
+    rf"(?:no|not enough|insufficient) {THAT}{MATTER} "
+    r"(?:is|was|are|were|in|on|about|to|available|provided|found|regarding)",
+    r"(?:not|n['’]t) (?:[^ .!?]+ly )?(?:mentioned|provided|specified|stated|given|included|covered|discussed"
+    r"|available|found|contained|addressed) (?:in|by|within|from) (?:any of )?"
+    rf"(?:the|these|this|your|my|our)? ?(?:[^ .!?]+ )?{SOURCES}",
     # German, French, Spanish, Italian, Portuguese, Dutch
     r"(?:ich weiß|ich weiss|wir wissen|weiß ich|weiss ich) (?:es |das |leider ){0,2}nicht",
     r"(?:keine|nicht genügend|nicht genug) (?:angaben?|informationen?|hinweise?|antwort|daten)",
@@ -70,8 +79,10 @@ OPENINGS = (
     r"ne (?:contien(?:t|nent)|mentionnen?t?|précisen?t?|fournissen?t|permett?(?:ent)?) (?:pas|aucune?)",
     r"(?:aucune|pas d['’]|pas assez d['’]) ?information",
     r"no (?:lo )?(?:sé|sabemos|tengo información|dispongo de|puedo responder|puedo contestar)",
-    r"no (?:se menciona|contienen?|mencionan?|hay|proporcionan?|especifican?)[^.!?]{0,40}(?:información|datos|contexto|documentos?|textos?)",
-    r"non (?:lo )?(?:so (?:rispondere|la risposta)|lo so|ho (?:informazioni|abbastanza)|posso rispondere|sono in grado)",
+    r"no (?:se menciona|contienen?|mencionan?|hay|proporcionan?|especifican?)[^.!?]{0,40}"
+    r"(?:información|datos|contexto|documentos?|textos?)",
+    r"non (?:lo )?(?:so (?:rispondere|la risposta)|lo so|ho (?:informazioni|abbastanza)|posso rispondere)",
+    r"non sono in grado",
     r"non (?:contengono|contiene|menzionano|ci sono|fornisc(?:e|ono))[^.!?]{0,40}(?:informazion|risposta|dettagl)",
     r"não (?:sei|tenho informaç|posso responder|há informaç|contêm|contém|menciona)",
     r"ik weet (?:het |dat )?niet|(?:geen|onvoldoende) informatie|kan (?:ik )?[^.!?]{0,40}niet beantwoorden",
@@ -85,25 +96,29 @@ OPENINGS = (
 """Wording that abstains where it opens an answer."""
 
 # A point inside a figure or an abbreviation such as 6.16.0 ends no sentence.
-IN_SENTENCE = r"(?:[^.!?。！？\n]|[.!?][^\s])"
+IN_SENTENCE = rf"(?:[^.!?。！？\n]|[.!?][^{SPACES}])"
 COURTESY = (
     r"(?:(?:i(?:['’]?m| am)? )?(?:very |so |really )?(?:sorry|apologi[sz]e|unfortunately|thank you|hello|hi)"
-    r"[^.!?\n]{0,40}[.!?]\s*)?"
+    rf"[^.!?\n]{{0,40}}[.!?]{SPACE}*)?"
 )
+REFUSAL = f"(?:{'|'.join(REFUSALS)})"
+# Sentences are counted, not characters, wherever something else is looked for at the same time: each
+# position of a counter is a state of its own to RE2 and Rust, and made them ten times slower.
 ABSTENTION_PATTERN = (
-    rf"(?is)^[\s\"'“*>-]*(?:{COURTESY}{IN_SENTENCE}{{0,160}}?(?:{'|'.join(OPENINGS)})"
-    rf"{IN_SENTENCE}{{0,300}}(?:[.!?。！？\n].{{0,160}})?$"
-    rf"|{IN_SENTENCE}{{0,120}}?(?:{'|'.join(REFUSALS)}).{{0,700}}$"
-    rf"|.{{0,450}}[.!?:\n]\s+[^.!?\n]{{0,100}}(?:{'|'.join(REFUSALS)})[^.!?\n]{{0,100}}[.!?\s]*$)"
+    rf"(?is)^[{SPACES}\"'“*>-]*(?:{COURTESY}{IN_SENTENCE}*?(?:{'|'.join(OPENINGS)})"
+    rf"{IN_SENTENCE}*(?:[.!?。！？\n].{{0,160}})?$"
+    rf"|{IN_SENTENCE}*?{REFUSAL}.{{0,700}}$"
+    rf"|(?:[^.!?:\n]*[.!?:\n]+){{1,6}}{SPACE}[^.!?\n]*{REFUSAL}[^.!?\n]*(?:[.!?]|{SPACE})*$)"
 )
-"""The rule above as one regular expression, without lookaround: Python, DuckDB (RE2) and Polars (Rust) agree on it."""
+"""The rule above as one regular expression for Python, DuckDB (RE2) and Polars (Rust): no lookaround."""
 
 ABSTENTION = re.compile(ABSTENTION_PATTERN)
 
 
 def is_abstention(text: str) -> bool:
     """Say whether the text says that it cannot answer; an empty text says nothing."""
-    return ABSTENTION.search(text) is not None
+    # Not search: in Python alone, $ also matches before a line break that ends the text.
+    return ABSTENTION.fullmatch(text) is not None
 
 
 def score_abstention(samples: Sequence[Sample]) -> list[Score]:
@@ -112,7 +127,9 @@ def score_abstention(samples: Sequence[Sample]) -> list[Score]:
     The four reasons: answered, correct abstention, wrong abstention, missed abstention. An empty answer is
     wrong either way. A sample of which nobody said whether it can be answered is not applicable.
     """
-    instrument = Instrument(NAME, CODE_VERSION, "", hashlib.sha256(ABSTENTION_PATTERN.encode()).hexdigest(), "nothing").id
+    instrument = Instrument(
+        NAME, CODE_VERSION, "", hashlib.sha256(ABSTENTION_PATTERN.encode()).hexdigest(), "nothing"
+    ).id
     scores = []
     for sample in samples:
         value, reason = judge(sample)

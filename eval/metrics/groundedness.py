@@ -22,8 +22,8 @@ from eval.metrics.groundedness_features import (
     FEATURES_VERSION,
     SENTENCE_FEATURES,
     Evidence,
-    answer_values,
     Reading,
+    answer_values,
     read_samples,
 )
 from eval.sample import Instrument, Sample, Score
@@ -50,7 +50,8 @@ class Layer:
 
     def logits(self, rows: Vector) -> Vector:
         """Give the log-odds of each row, cut at 12 either way."""
-        logits: Vector = self.standardise(rows) @ np.array(self.weights) + self.intercept
+        # A sum by rows, for a matrix product rounds differently in batches of another size.
+        logits: Vector = (self.standardise(rows) * np.array(self.weights)).sum(axis=1) + self.intercept
         return np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
 
 

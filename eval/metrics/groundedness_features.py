@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import exp, log, log1p
 
 from eval.metrics.groundedness_record import Record, conflicts, read_record
@@ -20,15 +21,19 @@ SENTENCE_FEATURES = (
 )  # fmt: skip
 ANSWER_FEATURES = (
     "highest", "mean", "highest_two", "any_unsupported", "last", "sentences", "words", "passage_words", "unseen_total",
-    "unseen_share", "unseen_in_window", "unseen_triples", "numbers", "names", "record_conflicts", "absent_share", "is_record",
+    "unseen_share", "unseen_in_window", "unseen_triples", "numbers", "names",
+    "record_conflicts", "absent_share", "is_record",
 )  # fmt: skip
 MOST_POSTINGS = 256
 """Passage sentences kept per stem: a word in more of them tells nothing about where a sentence comes from."""
 
 ABSENT = re.compile(
-    r"\b(?:unable|not able) to (?:answer|determine|find|provide)|\bcan(?:not|'t|’t| not) (?:answer|determine|find|be (?:answered|determined))"
-    r"|\b(?:do|does|did|is|are)(?: not|n't|n’t) (?:\w+ )?(?:know|have|contain|provide|mention|include|specify|state|give|say|address|mentioned|specified|provided|stated)\b"
-    r"|\bno (?:specific |relevant )?(?:information|mention|details?|answer)\b|\bnot (?:mentioned|specified|provided|stated|available)\b",
+    r"\b(?:unable|not able) to (?:answer|determine|find|provide)"
+    r"|\bcan(?:not|'t|’t| not) (?:answer|determine|find|be (?:answered|determined))"
+    r"|\b(?:do|does|did|is|are)(?: not|n't|n’t) (?:\w{1,20} )?(?:know|have|contain|provide|mention|include"
+    r"|specify|state|give|say|address|mentioned|specified|provided|stated)\b"
+    r"|\bno (?:specific |relevant )?(?:information|mention|details?|answer)\b"
+    r"|\bnot (?:mentioned|specified|provided|stated|available)\b",
     re.I,
 )
 SPEAKER = re.compile(
@@ -132,7 +137,7 @@ def index_passages(passages: tuple[Passage, ...]) -> PassageIndex:
                 written = frozenset(number for number, _ in words.numbers)
                 numbers |= written
                 times.update(minute for minutes, _ in words.times for minute in minutes)
-                pairs.update(zip(words.content, words.content[1:], strict=False))
+                pairs.update(pairwise(words.content))
                 triples.update(zip(words.all, words.all[1:], words.all[2:], strict=False))
                 stems = frozenset(words.content)
                 for stem in stems:
@@ -164,13 +169,7 @@ def measure(sentence: Sentence, number: int, count: int, index: PassageIndex, as
     total = sum(weights) or 1.0
     unseen = [stem not in index.stems and stem not in asked for stem in content]
     unseen_weight = sum(weight for weight, is_unseen in zip(weights, unseen, strict=True) if is_unseen)
-    best, near, pair = best_places(index, content, weights)
-    seen_best = near_weight = both_weight = total
-    if content:
-        seen_best, near_weight, both_weight = (
-            sum(weight for stem, weight in zip(content, weights, strict=True) if stem in place)
-            for place in (best_stems(index, best), near, pair)
-        )
+    best, near, lacking = nearest(index, content, weights)
     unseen_numbers = [phrase for digits, phrase in words.numbers if digits not in index.numbers]
     near_numbers = frozenset[str]().union(*(unit.numbers for unit in window(index, best)))
     far_numbers = sum(digits in index.numbers and digits not in near_numbers for digits, _ in words.numbers)
@@ -178,21 +177,19 @@ def measure(sentence: Sentence, number: int, count: int, index: PassageIndex, as
     far_names = sum(stem in index.stems and stem not in near for stem, _ in words.names)
     unseen_times = [written for minutes, written in words.times if index.times.isdisjoint(minutes)]
     null_told, turned, hours = record_conflicts(index, sentence.text, words)
-    polarity = other_polarity(index, best, words, seen_best / total)
+    polarity = other_polarity(index, best, words, 1 - lacking[0])
     is_absent = bool(ABSENT.search(sentence.text)) and not hours
     values = (
         sum(unseen) / (len(content) or 1),
         unseen_weight / total,
         log1p(unseen_weight),
-        1 - seen_best / total,
-        1 - near_weight / total,
-        1 - both_weight / total,
+        *lacking,
         log1p(len(unseen_numbers)),
         log1p(far_numbers),
         log1p(len(unseen_names)),
         log1p(far_names),
         log1p(len(unseen_times)),
-        share_missing(tuple(zip(words.content, words.content[1:], strict=False)), index.pairs),
+        share_missing(tuple(pairwise(words.content)), index.pairs),
         share_missing(tuple(zip(words.all, words.all[1:], words.all[2:], strict=False)), index.triples),
         log1p(len(words.content)),
         log1p(sum(stem in HEDGES for stem in words.all)),
@@ -223,21 +220,28 @@ def measure(sentence: Sentence, number: int, count: int, index: PassageIndex, as
     )
 
 
-def best_places(
+def nearest(
     index: PassageIndex, content: tuple[str, ...], weights: list[float]
-) -> tuple[int | None, frozenset[str], frozenset[str]]:
-    """Give the passage sentence that shares most with a sentence, the stems around it, and its stems with those of a second.
+) -> tuple[int | None, frozenset[str], tuple[float, float, float]]:
+    """Give the passage sentence that shares most with a sentence, the stems around it, and what it lacks.
 
-    The second is the passage sentence that shares most of what the first lacks.
+    By weight it may lack words of that passage sentence, in it and its neighbours, or in it and the passage sentence that
+    shares most of the rest: three shares from 0 to 1.
     """
     best = heaviest(index, content, weights)
     if best is None:
-        return None, frozenset(), frozenset()
+        return None, frozenset(), (1.0, 1.0, 1.0) if content else (0.0, 0.0, 0.0)
     first = index.units[best].stems
     around = frozenset().union(*(unit.stems for unit in window(index, best)))
     left = [(stem, weight) for stem, weight in zip(content, weights, strict=True) if stem not in first]
     second = heaviest(index, tuple(stem for stem, _ in left), [weight for _, weight in left])
-    return best, around, first if second is None else first | index.units[second].stems
+    both = first if second is None else first | index.units[second].stems
+    total = sum(weights) or 1.0
+    in_first, in_window, in_both = (
+        sum(weight for stem, weight in zip(content, weights, strict=True) if stem not in place) / total
+        for place in (first, around, both)
+    )
+    return best, around, (in_first, in_window, in_both)
 
 
 def heaviest(index: PassageIndex, content: tuple[str, ...], weights: list[float]) -> int | None:
@@ -247,11 +251,6 @@ def heaviest(index: PassageIndex, content: tuple[str, ...], weights: list[float]
         for place in index.postings.get(stem, ()):
             shared[place] = shared.get(place, 0.0) + weight
     return max(shared, key=lambda place: (shared[place], -place)) if shared else None
-
-
-def best_stems(index: PassageIndex, best: int | None) -> frozenset[str]:
-    """Give the stems of a passage sentence."""
-    return frozenset() if best is None else index.units[best].stems
 
 
 def window(index: PassageIndex, best: int | None) -> tuple[Unit, ...]:
@@ -268,12 +267,12 @@ def share_missing(wanted: Sequence[object], there: frozenset[object]) -> float:
 
 
 def record_conflicts(index: PassageIndex, text: str, words: Words) -> tuple[list[str], list[str], list[str]]:
-    """Give what a sentence tells otherwise than the records do; with several records nobody knows which one is meant."""
+    """Give what a sentence tells otherwise than the record; of several records nobody knows which one is meant."""
     return conflicts(index.records[0], text, words) if len(index.records) == 1 else ([], [], [])
 
 
 def other_polarity(index: PassageIndex, best: int | None, words: Words, coverage: float) -> str:
-    """Say what turns a sentence against the passage sentence it resembles: 'negation', or 'more / less'; else nothing."""
+    """Say what turns a sentence against the passage sentence it resembles: 'negation', or 'more / less', or nothing."""
     if best is None or coverage < 0.5:
         return ""
     unit = index.units[best]
@@ -293,7 +292,8 @@ def answer_values(reading: Reading, logits: Sequence[float]) -> tuple[float, ...
     total = sum(lengths) or 1
 
     def mean_by_words(name: str) -> float:
-        return sum(value * length for value, length in zip(columns[name], lengths, strict=True)) / total
+        weighted: float = sum(value * length for value, length in zip(columns[name], lengths, strict=True)) / total
+        return weighted
 
     return (
         ranked[0],

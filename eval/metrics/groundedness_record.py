@@ -5,28 +5,29 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from eval.metrics.groundedness_words import NEGATIONS, STOP, Words, read_words, stem_of
+from eval.metrics.groundedness_words import NEGATIONS, STOP, Words, read_words, stem_of, word_set
 
 LARGEST_RECORD = 200_000
 MOST_FIELDS = 2_000
 KEY_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
-VAGUE_KEY_STEMS = frozenset(
-    "busines good accept accepts has have is allow attribut info detail data value name type".split()
-)
+VAGUE_KEY_STEMS = word_set("busines good accept accepts has have is allow attribut info detail data value name type")
 UNKNOWN = re.compile(
-    r"\b(?:mention|specif|unspecif|unclear|unknown|not listed|provid\w* (?:any )?(?:info|detail)|information|unavailable|not disclosed"
+    r"\b(?:mention|specif|unspecif|unclear|unknown|not listed|provid\w* (?:any )?(?:info|detail)"
+    r"|information|unavailable|not disclosed"
     r"|not (?:given|stated|indicated|available|provided)|details?)",
     re.I,
 )
 TURN = re.compile(r"\b(?:but|however|though|although|while|whereas)\b|;", re.I)
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY = "|".join(DAYS)
+TIME_OF_DAY = r"\d{1,2}(?::\d{1,2})?(?:\s?[ap]\.?m\b\.?)?"
 SCHEDULE = re.compile(
     rf"\b(?P<first>{DAY})s?\b(?:\s?(?:to|through|until|till|thru|[-–])\s?\b(?P<last>{DAY})s?\b)?"
     r"|\b(?P<daily>daily|every\s?day|seven days a week|7 days a week|all week)\b"
     r"|\b(?P<weekdays>weekdays?)\b|\b(?P<weekend>weekends?)\b"
-    r"|(?P<open>\d{1,2}(?::\d{1,2})?(?:\s?[ap]\.?m\b\.?)?)\s?(?:to|until|till|and|[-–])\s?(?P<close>\d{1,2}(?::\d{1,2})?(?:\s?[ap]\.?m\b\.?)?|midnight)"
+    rf"|(?P<open>{TIME_OF_DAY})\s?(?:to|until|till|and|[-–])\s?(?P<close>{TIME_OF_DAY}|midnight)"
     r"|\b(?P<closed>closed)\b",
     re.I,
 )
@@ -58,7 +59,7 @@ class Record:
 
 def read_record(text: str) -> Record | None:
     """Read a passage that is one JSON object; None where it is anything else."""
-    if not text.lstrip()[:1] == "{" or len(text) > LARGEST_RECORD:
+    if text.lstrip()[:1] != "{" or len(text) > LARGEST_RECORD:
         return None
     try:
         loaded = json.loads(text)
@@ -83,7 +84,7 @@ def walk(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 
 def readable(path: tuple[str, ...], value: object) -> str:
-    """Give a leaf as text: its own text where it is long, key and value where it is short, the key alone where it is null."""
+    """Give a leaf as text: the value where it is long, key and value where it is short, the key where it is null."""
     if isinstance(value, str) and len(value) > 80:
         return value
     keys = " ".join(word for key in path[-2:] for word in KEY_WORD.findall(key[:80]))
@@ -93,7 +94,7 @@ def readable(path: tuple[str, ...], value: object) -> str:
 def key_stems(key: str) -> list[str]:
     """Give the stems of a key such as OutdoorSeating, and the joined word where it has short ones, such as wifi."""
     words = [word.lower() for word in KEY_WORD.findall(key[:80])]
-    if 1 < len(words) and (any(len(word) <= 3 for word in words)):
+    if len(words) > 1 and (any(len(word) <= 3 for word in words)):
         kept = [word for word in words if len(word) > 4 and word not in STOP]
         return [stem_of(kept[-1])] if kept and words[-1] == kept[-1] else [stem_of("".join(words[-2:]))]
     return [stem for word in words if (stem := stem_of(word)) not in STOP and stem not in VAGUE_KEY_STEMS]
@@ -135,10 +136,10 @@ def read_hours(leaves: list[tuple[tuple[str, ...], object]]) -> dict[str, tuple[
 
 
 def conflicts(record: Record, sentence: str, words: Words) -> tuple[list[str], list[str], list[str]]:
-    """Give what the sentence tells otherwise than the record: of null fields, of true or false fields, of opening hours."""
+    """Give what a sentence tells otherwise than the record: of null fields, of true or false ones, of opening hours."""
     null_told: list[str] = []
     turned: list[str] = []
-    stems = set(words.all) | {one + other for one, other in zip(words.all, words.all[1:], strict=False)}
+    stems = set(words.all) | {one + other for one, other in pairwise(words.all)}
     is_unknown = bool(UNKNOWN.search(sentence))
     for field in record.fields:
         if not field.head <= stems or (field.near and field.near.isdisjoint(stems)):
@@ -152,10 +153,10 @@ def conflicts(record: Record, sentence: str, words: Words) -> tuple[list[str], l
 
 
 def is_negated_at(sentence: str, head: frozenset[str]) -> bool:
-    """Say whether the part of the sentence that speaks of these stems is negated before the first of them."""
+    """Say whether the part of the sentence that speaks of these stems is negated, before or just after them."""
     for part in TURN.split(sentence):
         stems = read_words(part).all
-        joined = [*stems, *(one + other for one, other in zip(stems, stems[1:], strict=False))]
+        joined = [*stems, *(one + other for one, other in pairwise(stems))]
         if head.isdisjoint(joined):
             continue
         before = 0
@@ -165,7 +166,8 @@ def is_negated_at(sentence: str, head: frozenset[str]) -> bool:
             and stems[before] + "".join(stems[before + 1 : before + 2]) not in head
         ):
             before += 1
-        return not NEGATIONS.isdisjoint(stems[:before]) or "unavailabl" in stems
+        after = stems[before + 1 : before + 4]
+        return not NEGATIONS.isdisjoint(stems[:before]) or "not" in after or "unavail" in after
     return False
 
 

@@ -9,42 +9,55 @@ from importlib.resources import files
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
 NOT_CONTENT = re.compile(
     r"^\s*(?:[-*•–]\s+)?\(?\d{1,3}[.)]\s|\[\d{1,3}(?:,\s?\d{1,3})*\]"
-    r"|\b(?:passages?|documents?|sources?|steps?)\s+\d{1,2}(?:(?:,\s|\sand\s)\d{1,2})*\b",
+    r"|\b(?:passages?|documents?|sources?|steps?)\s+\d{1,2}(?:(?:,\s|\sand\s)\d{1,2})*\b"
+    r"|\b\d{1,4}[ -]words?\b",
     re.I,
 )
-"""List markers, citations and 'Passage 2': numbers that claim nothing."""
+"""List markers, citations, 'Passage 2' and 'in 50 words': numbers that claim nothing."""
 TIME = re.compile(r"\b(\d{1,2})(?::(\d{1,2}))?\s?([ap])\.?m\b\.?|\b(\d{1,2}):(\d{1,2})(?!\d)", re.I)
 DIGIT = re.compile(r"\d")
 LONGEST_WORD = 40
 
-STOP = frozenset(
-    "a an the this that these those and or but nor so if then than as at by for from in into of off on onto out over to "
-    "up with without within about after again against all also although am any are be because been before being below "
-    "between both can could did do does doing down during each either few further had has have having he her here hers "
-    "him his how however i it its itself just let may me might more most must my neither no not now only other our ours "
-    "own same she should since some such their theirs them there they through too under until upon very was we were what "
-    "when where whether which while who whom whose why will would yes you your yours s t st nd rd th d ll m re ve etc via "
-    "per one several many much another every among along across around well still even often since like".split()
-)
-META = frozenset(
-    "passage provide give base answer question follow accord text document context information mention article summary "
-    "state source specific detail additional overall important note include summarize sure here".split()
-)
+
+def word_set(text: str) -> frozenset[str]:
+    """Give the words of a list."""
+    return frozenset(text.split())
+
+
+STOP = word_set("""
+    a an the this that these those and or but nor so if then than as at by for from in into of off on onto out
+    over to up with without within about after again against all also although am any are be because been
+    before being below between both can could did do does doing down during each either few further had has
+    have having he her here hers him his how however i it its itself just let may me might more most must my
+    neither no nor not now only other our ours own same she should since some such their theirs them there
+    they through too under until upon very was we were what when where whether which while who whom whose why
+    will would yes you your yours s t st nd rd th d ll m re ve etc via per one several many much another every
+    among along across around well still even often like
+""")
+META = word_set("""
+    passage provide give base answer question follow accord text document context information mention article
+    summary state source specific detail additional overall important note include summarize sure
+""")
 """Stems with which answers speak about themselves and their passages."""
-NEGATIONS = frozenset("not no never none nothing neither nor cannot without n't nobody unable lack".split())
-HEDGES = frozenset(
-    "may might could likely probably possibly perhaps usually typically generally often seem appear".split()
+NEGATIONS = word_set("not no never none nothing neither nor cannot without nobody unable lack")
+HEDGES = word_set("may might could likely probably possibly perhaps usually typically generally often seem appear")
+TEENS = (
+    "two three four five six seven eight nine ten eleven twelve "
+    "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 )
-NUMBER_WORDS = {
-    word: str(number)
-    for number, word in enumerate(
-        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split(),
-        start=2,
-    )
-} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBER_WORDS = {word: str(number) for number, word in enumerate(TEENS.split(" "), start=2)} | {
+    word: str(10 * number) for number, word in enumerate(TENS.split(" "), start=2)
+}
+SHORT_STEM_SUFFIXES = word_set("s es ed ing ies ied")
 SUFFIXES = tuple(
-    "ational ization fulness ation ition ments ement ment ness ings edly ions able ible ally ing ies ied ion ity est ers ed es er ly al s".split()
+    sorted(
+        word_set("""
+            ational ization fulness ation ition ments ement ment ness ings edly ions able ible ally ing ies
+            ied ion ity est ers ed es er ly al s
+        """),
+        key=lambda suffix: (-len(suffix), suffix),
+    )
 )
 
 
@@ -53,7 +66,8 @@ class Words:
     """What was read in one piece of text, in its order.
 
     `content` are the stems that carry meaning, `all` every stem, `numbers` pairs of normal form and the words as
-    written, `names` pairs of stem and the capitalised word, `times` pairs of minutes after midnight and the words as written.
+    written, `names` pairs of stem and the capitalised word, `times` pairs of the minutes after midnight that a clock
+    time may mean and the words as written.
     """
 
     all: tuple[str, ...]
@@ -144,10 +158,10 @@ def stem_of(word: str) -> str:
 
 
 def strip_suffix(word: str) -> str:
-    """Take the longest known suffix off a word of which at least four letters remain, three before a plural s."""
+    """Take the longest known suffix off a word of which at least four letters remain, three before an inflection."""
     for suffix in SUFFIXES:
         left = len(word) - len(suffix)
-        if left >= (3 if suffix in ("s", "es", "ed", "ing") else 4) and word.endswith(suffix):
+        if left >= (3 if suffix in SHORT_STEM_SUFFIXES else 4) and word.endswith(suffix):
             if suffix == "s" and word[-2] in "su":
                 break
             word = word[:left] + ("y" if suffix in ("ies", "ied") else "")
@@ -157,16 +171,15 @@ def strip_suffix(word: str) -> str:
     return word[:-1] if len(word) > 4 and word[-1] == "e" else word
 
 
+PAIRS = """
+    increase decrease, rise fall, rose fell, more less, high low, higher lower, before after, win lose, won
+    lost, open close, opened closed, large small, larger smaller, first last, oldest newest, older younger,
+    allow forbid, accept reject, always never, early late, earlier later, north south, east west, best worst,
+    positive negative, approve reject, cheap expensive, cold hot, left right, start end, most fewest, minimum
+    maximum, above below, fast slow, guilty innocent, inside outside, include exclude, male female
+"""
 OPPOSITES = {
-    stem_of(one): stem_of(other)
-    for pair in (
-        "increase decrease,rise fall,rose fell,more less,high low,higher lower,before after,win lose,won lost,open close,"
-        "opened closed,large small,larger smaller,first last,oldest newest,older younger,allow forbid,accept reject,"
-        "always never,early late,earlier later,north south,east west,best worst,positive negative,approve reject,cheap expensive,"
-        "cold hot,left right,start end,most fewest,minimum maximum,above below,fast slow,guilty innocent,inside outside,"
-        "include exclude,male female"
-    ).split(",")
-    for one, other in (pair.split(), pair.split()[::-1])
+    stem_of(one): stem_of(other) for pair in PAIRS.split(",") for one, other in (pair.split(), reversed(pair.split()))
 }
 """Stems that turn a claim round."""
 

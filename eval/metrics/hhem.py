@@ -7,6 +7,7 @@ sentence. The usual boundary of 0.5 misses many unsupported answers; calibrate i
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,14 @@ from eval.sentences import split_sentences
 NAME = "hhem"
 CODE_VERSION = "1"
 WEIGHTS_SHA256 = "634de18a38cf1e991c1acd0f7a9e0d30f7ea187fba42bb4798f862d3edd31e72"
-PROMPT = "<pad> Determine if the hypothesis is true given the premise?\n\nPremise: {premise}\n\nHypothesis: {hypothesis}"
+PROMPT = (
+    "<pad> Determine if the hypothesis is true given the premise?\n\nPremise: {premise}\n\nHypothesis: {hypothesis}"
+)
 CONSISTENT = 1
 """The class of the first token that says: supported."""
 WINDOW_TOKENS = 400
 OVERLAP_TOKENS = 50
+MARKER = re.compile(r"<(/?(?:pad|s|unk|extra_id_\d+))>")
 TOKENS_PER_BATCH = 4096
 
 CONFIG: Mapping[str, Any] = MappingProxyType(
@@ -72,7 +76,7 @@ class HhemModel:
         import torch
 
         distinct = list(dict.fromkeys(pairs))
-        prompts = [PROMPT.format(premise=readable(one), hypothesis=readable(two)) for one, two in distinct]
+        prompts = [PROMPT.format(premise=plain(one), hypothesis=plain(two)) for one, two in distinct]
         tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(prompts)]
         found: dict[tuple[str, str], float] = {}
         with torch.inference_mode():
@@ -88,7 +92,7 @@ class HhemModel:
 
     def windows(self, text: str) -> list[str]:
         """Cut a text into overlapping windows of about 400 tokens."""
-        text = readable(text)
+        text = plain(text)
         offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
         starts = range(0, max(len(offsets) - OVERLAP_TOKENS, 1), WINDOW_TOKENS - OVERLAP_TOKENS)
         spans = [offsets[start : start + WINDOW_TOKENS] for start in starts]
@@ -138,9 +142,10 @@ def self_test(model: HhemModel) -> None:
     chances = model.support([(premise, hypothesis) for premise, hypothesis, _ in SELF_TEST])
     for (_, hypothesis, expected), chance in zip(SELF_TEST, chances, strict=True):
         if (chance >= 0.5) != expected:
+            side = "above" if expected else "below"
             raise OperationalError(
-                f"HHEM fails its self-test: {hypothesis!r} scores {chance:.3f}, expected {'above' if expected else 'below'}"
-                " 0.5; check that tokenizer.json is the one of google/flan-t5-base"
+                f"HHEM fails its self-test: {hypothesis!r} scores {chance:.3f}, expected {side} 0.5; "
+                "check that tokenizer.json is the one of google/flan-t5-base"
             )
 
 
@@ -165,3 +170,8 @@ def score_sample(sample: Sample, model: HhemModel) -> Score:
     worst = min(range(len(sentences)), key=supported.__getitem__)
     place = f"least supported: characters {sentences[worst].start} to {sentences[worst].end}"
     return Score(sample.id, NAME, supported[worst], "ok", place, model.instrument, perf_counter() - started)
+
+
+def plain(text: str) -> str:
+    """Break up what the tokenizer would take for its own markers, and what it would refuse."""
+    return MARKER.sub(r"< \1>", readable(text))

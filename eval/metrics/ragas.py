@@ -8,9 +8,13 @@ and ask for the user's consent to the endpoint before.
 import asyncio
 import hashlib
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from math import isnan
 from time import perf_counter
@@ -157,7 +161,6 @@ def our_embeddings() -> Any:
 
 async def score_one(sample: Sample, ask: Ask, judge: JudgeEndpoint, name: str, instrument: str) -> Score:
     """Ask the judge about one sample; whatever goes wrong with it becomes its status and reason."""
-    from instructor.exceptions import InstructorError
     from openai import OpenAIError
 
     def unscored(status: Status, reason: str) -> Score:
@@ -172,12 +175,26 @@ async def score_one(sample: Sample, ask: Ask, judge: JudgeEndpoint, name: str, i
             value = await ask(sample)
     except TimeoutError:
         return unscored("timeout", f"the judge gave no answer within {judge.timeout_seconds:g} s")
-    except (OpenAIError, InstructorError, ValueError) as error:
+    except (OpenAIError, ValueError, *instructor_errors()) as error:
         return unscored(*what_went_wrong(error))
     if isnan(value):
         return unscored("abstained", "the judge found no statement to judge")
     # Rounding can put a cosine of 1 above 1; opposite meanings can put one below 0.
     return Score(sample.id, name, min(max(value, 0.0), 1.0), "ok", "", instrument, perf_counter() - started)
+
+
+@cache
+def instructor_errors() -> tuple[type[Exception], ...]:
+    """Give what instructor raises for answers it cannot read; three lines of releases keep it in three places."""
+    found: list[type[Exception]] = []
+    for module in ("instructor.core.exceptions", "instructor.exceptions", "instructor.retry"):
+        with suppress(ModuleNotFoundError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            errors = vars(import_module(module))
+            found += [
+                errors[name] for name in ("InstructorRetryException", "IncompleteOutputException") if name in errors
+            ]
+    return tuple(found)
 
 
 def why_not_applicable(sample: Sample, name: str) -> str:

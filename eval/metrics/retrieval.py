@@ -43,7 +43,10 @@ def score_ndcg(samples: Sequence[Sample], k: int | None = None) -> list[Score]:
     relevant passages first, as many as k lets it.
     """
     return score_ranking(
-        NDCG, samples, k, lambda relevant, total: gain(relevant) / gain([True] * (total if k is None else min(k, total)))
+        NDCG,
+        samples,
+        k,
+        lambda relevant, total: gain(relevant) / gain([True] * (total if k is None else min(k, total))),
     )
 
 

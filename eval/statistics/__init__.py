@@ -1,1 +1,1 @@
-"""Intervals, paired and grouped tests, prediction-powered estimates, power."""
+"""Intervals, paired and grouped tests, prediction-powered rates, power, and a detector against people."""

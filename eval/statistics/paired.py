@@ -1,17 +1,17 @@
 """Baseline against candidate on the same cases. Differences are candidate - baseline, and higher is better."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import betainc, ndtr, ndtri, stdtr, stdtrit
 
 from eval.statistics.intervals import Interval
 from eval.statistics.sign_flip import sign_flip_test
 
-_GRID = (np.arange(400) + 0.5) / 400
 _PRIOR_FLIPS = 2.0
 """How many flips' worth the belief weighs that a group's cases flip together, when the design effect is estimated."""
 
@@ -58,11 +58,11 @@ def compare_binary(
 ) -> PairedComparison:
     """Compare passes (1) and fails (0) case by case. A case with an empty group stands alone.
 
-    Where every group has one case: exact McNemar, and the interval that is compatible with it (`melded_interval`).
-    Otherwise a difference is rejected only if two tests reject it: the sign-flip test over groups, and McNemar's
-    with all counts divided by the design effect. So p is the larger of both and the interval spans both. The
-    second is needed because the first, seeing no flip, would claim that the difference is exactly 0.
-    Raises ValueError where there is no case.
+    Where every group has one case, 0 is tested by exact McNemar and any other difference by Tango's score: the
+    interval is the score interval, reaching to 0 where McNemar does not reject 0. Otherwise a difference is
+    rejected only if two tests reject it: the sign-flip test over groups, and the former with all counts divided
+    by the design effect. So p is the larger of both and the interval spans both. The second is needed because
+    the first, seeing no flip, would claim that the difference is exactly 0. Raises ValueError without cases.
     """
     before, after = _aligned(baseline, candidate, groups)
     if not np.isin(before, (0, 1)).all() or not np.isin(after, (0, 1)).all():
@@ -73,18 +73,28 @@ def compare_binary(
     sums, sizes = _by_group(difference, groups)
     if len(sizes) == n:
         exact = mcnemar_p(worse, better)
-        low, high, p_worse, p_better = *_ends(melded_interval(worse, better, n, confidence)), exact.p_worse, exact.p_better
-        method = "exact McNemar"
+        p_worse, p_better, interval = exact.p_worse, exact.p_better, tango_interval(worse, better, n, confidence)
+        method = "exact McNemar, score interval"
     else:
         flips = sign_flip_test(sums.astype(int).tolist(), sizes.astype(int).tolist(), confidence)
         effect = _design_effect(difference, sums, sizes)
-        deflated = melded_interval(worse / effect, better / effect, n / effect, confidence)
+        deflated = tango_interval(worse / effect, better / effect, n / effect, confidence)
         p_worse = max(flips.p_below, _at_least(worse / effect, (worse + better) / effect))
         p_better = max(flips.p_above, _at_least(better / effect, (worse + better) / effect))
-        low, high = min(flips.interval.low, deflated.low), max(flips.interval.high, deflated.high)
+        interval = Interval(min(flips.interval.low, deflated.low), max(flips.interval.high, deflated.high))
         method = f"{'exact' if flips.exact else 'normal'} sign flips over groups, design effect {effect:.2f}"
+    interval = _compatible(interval, p_worse, p_better, (1 - confidence) / 2)
     return PairedComparison(
-        float(difference.mean()), low, high, p_worse, p_better, n, len(sizes), worse, better, method
+        float(difference.mean()),
+        interval.low,
+        interval.high,
+        p_worse,
+        p_better,
+        n,
+        len(sizes),
+        worse,
+        better,
+        method,
     )
 
 
@@ -140,54 +150,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def melded_interval(worse: float, better: float, n: float, confidence: float = 0.95) -> Interval:
-    """The interval of (better - worse) / n that leaves out 0 exactly if exact McNemar rejects it.
-
-    Two exact binomial statements are melded: how often cases flip, and which way (Fay and Lumbard 2021,
-    Statistics in Medicine 40:1147). Counts may be fractions: effective sample sizes are.
+def tango_interval(worse: float, better: float, n: float, confidence: float = 0.95) -> Interval:
+    """The score interval of (better - worse) / n of Tango (1998): the differences that the counts do not reject,
+    each with its own standard error. Counts may be fractions: effective sample sizes are.
     """
-    tail = (1 - confidence) / 2
-    return Interval(_lower_limit(worse, better, n, tail), -_lower_limit(better, worse, n, tail))
+    quantile = float(ndtri((1 + confidence) / 2))
+    return Interval(-_highest(better, worse, n, quantile), _highest(worse, better, n, quantile))
 
 
-def _lower_limit(worse: float, better: float, n: float, tail: float) -> float:
-    """The `tail` quantile of flips x (2 share - 1), both at the pessimistic end of what the counts allow."""
-    flips = worse + better
-    if better > 0:
-        falling = float(betainc(better, worse + 1, 0.5))
-        levels = np.concatenate([falling * _GRID, falling + (1 - falling) * _GRID])
-        direction = 2 * betaincinv(better, worse + 1, levels) - 1
-        chances = np.repeat([falling, 1 - falling], len(_GRID)) / len(_GRID)
-    else:
-        direction, chances = np.array([-1.0]), np.array([1.0])
-    down = direction < 0
-
-    def chance_below(limit: float) -> float:
-        below = np.empty(len(direction))
-        if limit < 0:
-            below[~down] = 0.0
-            below[down] = 1 - _beta_cdf(flips + 1, n - flips, np.minimum(limit / direction[down], 1.0))
-        else:
-            below[down] = 1.0
-            reach = limit / np.maximum(direction[~down], 1e-300)
-            below[~down] = _beta_cdf(flips, n - flips + 1, np.minimum(reach, 1.0))
-        return float(below @ chances)
-
-    low, high = -1.0, 1.0
-    for _ in range(45):
+def _highest(worse: float, better: float, n: float, quantile: float) -> float:
+    """The upper end, by bisection: the score falls as the supposed difference rises."""
+    low, high = (better - worse) / n, 1.0
+    for _ in range(50):
         middle = (low + high) / 2
-        low, high = (low, middle) if chance_below(middle) >= tail else (middle, high)
-    return low
+        low, high = (middle, high) if _tango_score(worse, better, n, middle) > -quantile else (low, middle)
+    return high
 
 
-def _beta_cdf(a: float, b: float, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The beta law, all of it at 0 where `a` is 0 and at 1 where `b` is 0."""
-    if a <= 0:
-        return np.ones_like(values)
-    if b <= 0:
-        return (values >= 1).astype(float)
-    result: NDArray[np.float64] = betainc(a, b, values)
-    return result
+def _tango_score(worse: float, better: float, n: float, supposed: float) -> float:
+    """The distance of the counts from a supposed difference, in standard errors at the likeliest flip rate."""
+    b = (2 * n - better + worse) * supposed - better - worse
+    c = -worse * supposed * (1 - supposed)
+    falls = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+    variance = n * (2 * falls + supposed * (1 - supposed))
+    distance = better - worse - n * supposed
+    return distance / math.sqrt(max(variance, 1e-12))
+
+
+def _compatible(interval: Interval, p_worse: float, p_better: float, tail: float) -> Interval:
+    """Take in 0 where the exact test, the one that is used at 0, does not reject it."""
+    return Interval(
+        min(interval.low, 0.0) if p_better >= tail else interval.low,
+        max(interval.high, 0.0) if p_worse >= tail else interval.high,
+    )
 
 
 def _at_least(count: float, flips: float) -> float:
@@ -195,9 +190,7 @@ def _at_least(count: float, flips: float) -> float:
     return float(betainc(count, flips - count + 1, 0.5)) if count > 0 else 1.0
 
 
-def _design_effect(
-    difference: NDArray[np.float64], sums: NDArray[np.float64], sizes: NDArray[np.float64]
-) -> float:
+def _design_effect(difference: NDArray[np.float64], sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
     """How much more the mean varies because cases of a group flip together; 1 or more.
 
     Estimated from the flips, and drawn towards the worst case (all cases of a group flip as one) as if that
@@ -237,7 +230,3 @@ def _by_group(
         gathered[(group, -1 if group else place)].append(value)
     pairs = sorted((len(values), sum(sorted(values))) for values in gathered.values())
     return np.array([total for _, total in pairs]), np.array([float(size) for size, _ in pairs])
-
-
-def _ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high

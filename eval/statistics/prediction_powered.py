@@ -95,9 +95,7 @@ def estimate_rate(strata: Sequence[Stratum], confidence: float = 0.95) -> RateEs
     possible = counts.possible
     value = min(max(corrected_mean(merged, counts, control), possible.low), possible.high)
     freedom = max(n - len(merged), 1)
-    interval = tilted_interval(
-        counts, value, control.variance_ratio, float(stdtrit(freedom, (1 + confidence) / 2))
-    )
+    interval = tilted_interval(counts, value, control.variance_ratio, float(stdtrit(freedom, (1 + confidence) / 2)))
     return RateEstimate(
         value,
         interval.low,
@@ -195,8 +193,7 @@ def fit_control_variate(strata: Sequence[Stratum], counts: StratifiedCounts) -> 
 def corrected_mean(strata: Sequence[Stratum], counts: StratifiedCounts, control: ControlVariate) -> float:
     """The stratified mean of the labels, corrected by the detector; it may leave 0 to 1."""
     corrected = [
-        stratum.outcomes.mean()
-        + control.weight * (stratum.predictions.mean() - stratum.labelled_predictions.mean())
+        stratum.outcomes.mean() + control.weight * (stratum.predictions.mean() - stratum.labelled_predictions.mean())
         for stratum in strata
     ]
     return float(counts.weights @ np.array(corrected))
@@ -209,9 +206,7 @@ def control_note(control: ControlVariate, n: int) -> str:
     return f"the detector is worth {round(n / control.variance_ratio) - n} labels more"
 
 
-def _estimate_unanimous(
-    counts: StratifiedCounts, failed: bool, confidence: float, merge_note: str
-) -> RateEstimate:
+def _estimate_unanimous(counts: StratifiedCounts, failed: bool, confidence: float, merge_note: str) -> RateEstimate:
     """All labels agree: the exact bound on how many others there can be, and no bound on the other side."""
     n, population = int(counts.labelled.sum()), int(counts.sizes.sum())
     hidden = most_unseen_failures(counts.sizes, counts.labelled, (1 - confidence) / 2) / population

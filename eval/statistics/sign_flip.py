@@ -43,8 +43,9 @@ def sign_flip_test(sums: Sequence[int], sizes: Sequence[int], confidence: float)
     return SignFlipTest(
         p_below=min(1.0, float(nothing + chances[means >= 0].sum())),
         p_above=min(1.0, float(nothing + chances[means <= 0].sum())),
-        interval=Interval(-_upper_limit(-means[::-1], chances[::-1], nothing, tail),
-                          _upper_limit(means, chances, nothing, tail)),
+        interval=Interval(
+            -_upper_limit(-means[::-1], chances[::-1], nothing, tail), _upper_limit(means, chances, nothing, tail)
+        ),
         exact=True,
     )
 
@@ -58,10 +59,12 @@ def _subset_means(
     table[-lowest, 0] = 1.0
     for moved, size in zip(sums.tolist(), sizes.tolist(), strict=True):
         table *= 0.5
-        kept, shifted = (slice(0, len(table) - moved), slice(moved, None)) if moved >= 0 else (
-            slice(-moved, None), slice(0, len(table) + moved))
-        # The right-hand side is a copy, so that the group is added once.
-        table[shifted, size:] += table[kept, : table.shape[1] - size].copy()
+        kept, shifted = (
+            (slice(0, len(table) - moved), slice(moved, None))
+            if moved >= 0
+            else (slice(-moved, None), slice(0, len(table) + moved))
+        )
+        table[shifted, size:] += table[kept, : table.shape[1] - size]
     nothing = 0.5 ** len(sums)
     table[-lowest, 0] -= nothing
     row, column = np.nonzero(table)
@@ -71,9 +74,7 @@ def _subset_means(
     return means[order], table[row, column][order], nothing
 
 
-def _upper_limit(
-    means: NDArray[np.float64], chances: NDArray[np.float64], nothing: float, tail: float
-) -> float:
+def _upper_limit(means: NDArray[np.float64], chances: NDArray[np.float64], nothing: float, tail: float) -> float:
     """The largest difference that the test does not reject; 1 where there are too few groups to reject any."""
     if nothing > tail:
         return 1.0

@@ -15,8 +15,9 @@ from scipy.special import expit, logit
 from eval.statistics.intervals import Interval
 
 _TILTS = np.linspace(-15.0, 15.0, 3001)[:, None]
-_PRIOR_LABELS = 1.0
-"""Each stratum's share is drawn towards the overall one as if by this many labels more; chosen by simulation."""
+_PRIOR_LABELS = 2.0
+"""Each stratum's share is drawn towards the overall one as if by this many labels more: in simulation the fewest that kept
+95 % intervals at 94 % or above for rare failures under a detector that cries wolf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class StratifiedCounts:
     @property
     def weights(self) -> NDArray[np.float64]:
         """Each stratum's share of the population."""
-        return self.sizes / self.sizes.sum()
+        shares: NDArray[np.float64] = self.sizes / self.sizes.sum()
+        return shares
 
     @property
     def unseen(self) -> NDArray[np.float64]:
@@ -45,31 +47,29 @@ class StratifiedCounts:
         return Interval(float(failed / total), float(1 - passed / total))
 
 
-def tilted_interval(
-    counts: StratifiedCounts, estimate: float, variance_ratio: float, quantile: float, *, superpopulation: bool = False
-) -> Interval:
+def tilted_interval(counts: StratifiedCounts, estimate: float, variance_ratio: float, quantile: float) -> Interval:
     """The shares that lie within `quantile` of their own standard errors of `estimate`.
 
-    `variance_ratio` is what a control variate leaves of the variance, 0 to 1. `superpopulation` drops the
-    finite-population factor. Undefined when all labels agree: use `most_unseen_failures`.
+    `variance_ratio` is what a control variate leaves of the variance, 0 to 1. It has too little to go by when
+    all labels agree: use `most_unseen_failures` then.
     """
-    shares, variances = _tilted_curve(counts, superpopulation)
+    moved = expit(logit(smoothed_shares(counts)) + _TILTS)
+    moved = np.where(counts.unseen > 0, moved, counts.failures / counts.labelled)
+    shares = moved @ counts.weights
+    variances = (moved * (1 - moved)) @ _variance_weights(counts)
     possible = counts.possible
-    if not superpopulation:
-        estimate = min(max(estimate, possible.low), possible.high)
+    estimate = min(max(estimate, possible.low), possible.high)
     distance = (shares - estimate) / np.sqrt(variances * variance_ratio + 1e-300)
     # The hull of all shares within the quantile, should the distance not rise everywhere.
     low = float(np.interp(-quantile, np.maximum.accumulate(distance), shares))
     high = float(np.interp(quantile, np.minimum.accumulate(distance[::-1])[::-1], shares))
-    if superpopulation:
-        return Interval(min(low, estimate), max(high, estimate))
     return Interval(max(min(low, estimate), possible.low), min(max(high, estimate), possible.high))
 
 
 def smoothed_variance(counts: StratifiedCounts) -> float:
     """The variance of the stratified mean at the smoothed shares, with the finite-population factor."""
     shares = smoothed_shares(counts)
-    return float((_variance_weights(counts, counts.unseen) * shares * (1 - shares)).sum())
+    return float((_variance_weights(counts) * shares * (1 - shares)).sum())
 
 
 def smoothed_shares(counts: StratifiedCounts) -> NDArray[np.float64]:
@@ -77,7 +77,8 @@ def smoothed_shares(counts: StratifiedCounts) -> NDArray[np.float64]:
     overall = float((counts.weights * counts.failures / counts.labelled).sum())
     least = 0.5 / counts.labelled.sum()
     overall = min(max(overall, least), 1 - least)
-    return (counts.failures + _PRIOR_LABELS * overall) / (counts.labelled + _PRIOR_LABELS)
+    shares: NDArray[np.float64] = (counts.failures + _PRIOR_LABELS * overall) / (counts.labelled + _PRIOR_LABELS)
+    return shares
 
 
 def most_unseen_failures(sizes: NDArray[np.float64], labelled: NDArray[np.float64], tail: float) -> int:
@@ -86,7 +87,7 @@ def most_unseen_failures(sizes: NDArray[np.float64], labelled: NDArray[np.float6
     Exact (hypergeometric in each stratum), over every way to spread the failures. Each failure more in a stratum
     costs more of the chance than the one before, so taking the cheapest each time finds the most.
     """
-    left = float(np.log(tail))
+    left = -float(np.log(tail))
     hidden = [0] * len(sizes)
     unlabelled = [int(size - seen) for size, seen in zip(sizes, labelled, strict=True)]
 
@@ -107,21 +108,12 @@ def most_unseen_failures(sizes: NDArray[np.float64], labelled: NDArray[np.float6
     return sum(hidden)
 
 
-def _variance_weights(counts: StratifiedCounts, factor: NDArray[np.float64]) -> NDArray[np.float64]:
+def _variance_weights(counts: StratifiedCounts) -> NDArray[np.float64]:
     """What p (1 - p) of each stratum is worth in the variance of the stratified mean.
 
     `(n + k) / (n + k - 1)` undoes that shares estimated from few labels look too sure.
     """
     finite = counts.sizes / np.maximum(counts.sizes - 1, 1)
     known = counts.labelled + _PRIOR_LABELS
-    weights: NDArray[np.float64] = counts.weights**2 * factor / counts.labelled * finite * known / (known - 1)
+    weights: NDArray[np.float64] = counts.weights**2 * counts.unseen / counts.labelled * finite * known / (known - 1)
     return weights
-
-
-def _tilted_curve(
-    counts: StratifiedCounts, superpopulation: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    factor = np.ones_like(counts.sizes) if superpopulation else counts.unseen
-    moved = expit(logit(smoothed_shares(counts)) + _TILTS)
-    moved = np.where(factor > 0, moved, counts.failures / counts.labelled)
-    return moved @ counts.weights, (moved * (1 - moved)) @ _variance_weights(counts, factor)

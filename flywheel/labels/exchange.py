@@ -26,14 +26,15 @@ Row = dict[str, Any]
 DECODER = msgspec.json.Decoder(Row)
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-LABEL_FIELDS = (
-    "week task_id trace_id revision target verdict failure_type severity corrected_response spans note annotator "
-    "guideline_version started_at submitted_at"
-).split()
-TASK_FIELDS = (
-    "week task_id trace_id revision user_input response passages history model prompt_version purpose reason "
-    "verdict failure_type severity corrected_response spans note"
-).split()
+VERDICT_FIELDS = ["verdict", "failure_type", "severity", "corrected_response", "spans", "note"]
+LABEL_FIELDS = [
+    *("week", "task_id", "trace_id", "revision", "target", *VERDICT_FIELDS),
+    *("annotator", "guideline_version", "started_at", "submitted_at"),
+]
+TASK_FIELDS = [
+    *("week", "task_id", "trace_id", "revision", "user_input", "response", "passages", "history"),
+    *("model", "prompt_version", *VERDICT_FIELDS),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,12 @@ SECOND_SENTENCE = 0.9
 WORD = re.compile(r"[^\W_]+")
 HEADING = re.compile(r"#{1,6}\s")
 LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-STOP_WORDS = frozenset(
-    "a an and are as at be but by can could did do does for from had has have how i if in is it its me my of on or our "
-    "should so that the their them there these they this to was we were what when where which who whom whose why will "
-    "with would you your".split()
-)
+STOP_WORDS = """
+a an and are as at be but by can could did do does for from had has have how i if in is it its me my of on or our
+should so that the their them there these they this to was we were what when where which who whom whose why will
+with would you your
+"""
+NO_SUBJECT = frozenset(STOP_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +104,26 @@ def sentence_fits(question: str, candidates: Sequence[Candidate], embed: Embedde
 def content_words(text: str) -> frozenset[str]:
     """Give the words of a text that carry its subject, in lower case, without a plural's s."""
     words = (word.casefold() for word in WORD.findall(text))
-    return frozenset(word.removesuffix("s") if len(word) > 3 else word for word in words if word not in STOP_WORDS)
+    return frozenset(word.removesuffix("s") if len(word) > 3 else word for word in words if word not in NO_SUBJECT)
 
 
-def remember(embed: Embedder, texts: int = 20_000) -> Embedder:
+def remember(embed: Embedder, capacity: int = 20_000) -> Embedder:
     """Keep the vectors of the texts seen last: the sentences of a knowledge base come up again with every question."""
     kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
     lock = Lock()
 
-    def embed_remembering(wanted: Sequence[str]) -> NDArray[np.float32]:
+    def embed_remembering(texts: Sequence[str]) -> NDArray[np.float32]:
         with lock:
-            found = {text: kept[text] for text in wanted if text in kept}
+            found = {text: kept[text] for text in texts if text in kept}
             for text in found:
                 kept.move_to_end(text)
-        missing = [text for text in dict.fromkeys(wanted) if text not in found]
+        missing = [text for text in dict.fromkeys(texts) if text not in found]
         if missing:
             found.update(zip(missing, embed(missing), strict=True))
         with lock:
             kept.update((text, found[text]) for text in missing)
-            while len(kept) > texts:
+            while len(kept) > capacity:
                 kept.popitem(last=False)
-        return np.stack([found[text] for text in wanted])
+        return np.stack([found[text] for text in texts])
 
     return embed_remembering

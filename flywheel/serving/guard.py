@@ -46,16 +46,16 @@ def host_of(header: str) -> str:
 
 async def read_body(receive: Receive) -> bytes | None:
     """Read a body, or None as soon as it is too large."""
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return body
+            return bytes(body)
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             return None
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -10,11 +10,11 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -24,13 +24,16 @@ from eval.embedding import Embedder
 from eval.errors import OperationalError, UserError
 from flywheel.serving.corpus import Chunk
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 Progress = Callable[[int], None]
 """Is told how many more passages are in."""
 
 BATCH = 64
 POINTER = "current.json"
-HOLDER = "holder"
 BUILD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}--\d{8}T\d{6}Z-[0-9a-f]{8}")
+STAMP = "%Y%m%dT%H%M%SZ"
 REBUILD = "run: flywheel corpus ingest"
 API_KEY_VARIABLE = "QDRANT_API_KEY"
 SERVER_TIMEOUT_SECONDS = 30
@@ -51,11 +54,21 @@ class Index:
     client: Any
     collection: str
     size: int
-    location: str
+    lock: "BaseFileLock | None" = None
 
     def close(self) -> None:
         """Let go of the folder or the connection."""
         self.client.close()
+        if self.lock is not None:
+            self.lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """How many passages an index holds, and when it was built, in UTC."""
+
+    passages: int
+    built_at: datetime
 
 
 class Pointer(msgspec.Struct, frozen=True):
@@ -80,18 +93,17 @@ def build_index(
     """
     if not chunks:
         raise UserError("there are no passages to index; name a folder that holds documents")
-    build = f"{collection}--{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    build = f"{collection}--{datetime.now(UTC):{STAMP}}-{secrets.token_hex(4)}"
     if not BUILD_NAME.fullmatch(build):
         raise UserError(f"serving.collection is {collection!r}; use letters, digits, '.', '_' and '-' only")
     if qdrant_url is not None:
         build_on_server(connect(qdrant_url), collection, build, chunks, embed, progress)
         return
+    from qdrant_client import QdrantClient
+
     with build_lock(folder):
-        client = open_folder(folder / build)
-        try:
+        with closing(QdrantClient(path=str(folder / build))) as client:
             dimension = fill(client, build, chunks, embed, progress)
-        finally:
-            client.close()
         write_pointer(folder, Pointer(build, len(chunks), dimension))
         for old in folder.iterdir():
             if old.is_dir() and BUILD_NAME.fullmatch(old.name) and old.name != build:
@@ -148,16 +160,19 @@ def open_index(folder: Path, collection: str = "passages", qdrant_url: str | Non
     """Open the index in force. An embedded index takes one process at a time: the next gets an OperationalError."""
     if qdrant_url is not None:
         client = connect(qdrant_url)
-        with server_errors():
-            if not any(alias.alias_name == collection for alias in client.get_aliases().aliases):
-                client.close()
-                raise UserError(f"the Qdrant server has no index {collection!r}; {REBUILD}")
-            return Index(client, collection, client.count(collection).count, "Qdrant server")
+        with ExitStack() as on_error, server_errors():
+            on_error.callback(client.close)
+            size = client.count(aliased_build(client, collection)).count
+            on_error.pop_all()
+        return Index(client, collection, size)
     pointer = read_pointer(folder)
     place = folder / pointer.build
     if not place.is_dir():
         raise UserError(f"the index in {folder} has lost its folder {pointer.build}; {REBUILD}")
-    return Index(open_folder(place), pointer.build, pointer.passages, str(folder))
+    from qdrant_client import QdrantClient
+
+    lock = hold(place)
+    return Index(QdrantClient(path=str(place)), pointer.build, pointer.passages, lock)
 
 
 def search(index: Index, vector: NDArray[np.float32], top_k: int) -> list[Hit]:
@@ -165,6 +180,30 @@ def search(index: Index, vector: NDArray[np.float32], top_k: int) -> list[Hit]:
     with server_errors():
         found = index.client.query_points(index.collection, query=vector.tolist(), limit=top_k, with_payload=True)
     return [Hit(msgspec.convert(point.payload, Chunk), float(point.score)) for point in found.points]
+
+
+def index_stats(folder: Path, collection: str = "passages", qdrant_url: str | None = None) -> IndexStats:
+    """Say what the index in force holds. An embedded index is not opened for it, so a service may have it open."""
+    if qdrant_url is None:
+        pointer = read_pointer(folder)
+        return IndexStats(pointer.passages, built_at(pointer.build))
+    with server_errors(), closing(connect(qdrant_url)) as client:
+        build = aliased_build(client, collection)
+        return IndexStats(client.count(build).count, built_at(build))
+
+
+def aliased_build(client: Any, collection: str) -> str:
+    """Give the collection that the alias of an index stands for on a server."""
+    for alias in client.get_aliases().aliases:
+        if alias.alias_name == collection and BUILD_NAME.fullmatch(alias.collection_name):
+            return str(alias.collection_name)
+    raise UserError(f"the Qdrant server has no index {collection!r}; {REBUILD}")
+
+
+def built_at(build: str) -> datetime:
+    """Give the moment that the name of a build tells."""
+    stamp = build.rpartition("--")[2].partition("-")[0]
+    return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
 
 
 def any_vector(index: Index) -> tuple[Chunk, NDArray[np.float32]]:
@@ -211,21 +250,24 @@ def build_lock(folder: Path) -> Iterator[None]:
         raise OperationalError(f"another process is building the index in {folder}; wait until it ends") from error
 
 
-def open_folder(place: Path) -> Any:
-    """Open an embedded store, and leave a note of who has it open."""
-    from qdrant_client import QdrantClient
+def hold(place: Path) -> "BaseFileLock":
+    """Take a build for this process, leaving a note of who has it.
 
-    holder = place / HOLDER
+    Qdrant has a lock of its own, and leaks a file handle where it finds that taken.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, holder = FileLock(place / "open.lock", timeout=0, thread_local=False), place / "holder"
     try:
-        client = QdrantClient(path=str(place))
-    except RuntimeError as error:  # what Qdrant raises when another process holds the folder
+        lock.acquire()
+    except Timeout as error:
         who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         raise OperationalError(
             f"the index in {place.parent} is open in {who}; end that process, "
             f"or start a Qdrant server and set serving.qdrant_url to share one index"
         ) from error
     holder.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name} {' '.join(sys.argv[1:2])})", encoding="utf-8")
-    return client
+    return lock
 
 
 def connect(qdrant_url: str) -> Any:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,10 @@ def open_pipeline(workspace: "Workspace", top_k: int | None = None) -> RagPipeli
     embed = remember(load_embedder())
     answerer = make_answerer(serving, embed, allow_egress)
     index = open_index(workspace.root / serving.index, serving.collection, serving.qdrant_url)
-    check_embedder(index, embed)
+    with ExitStack() as on_error:
+        on_error.callback(index.close)
+        check_embedder(index, embed)
+        on_error.pop_all()
     model = EXTRACTIVE if serving.endpoint is None else str(serving.model)
     return RagPipeline(index, embed, answerer, top_k or serving.top_k, model, serving.prompt_version)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from flywheel.sources.lines import Blank, Limits, Rejected
 from flywheel.sources.native import NativeLine, read_native
 
+__all__ = ["READERS", "Blank", "Item", "Limits", "NativeLine", "Reader", "Rejected", "read_native"]
+
 Item = NativeLine | Rejected | Blank
 Reader = Callable[[Path, Limits], Iterator[Item]]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import zstandard
 
@@ -49,9 +49,9 @@ def open_lines(path: Path) -> IO[bytes]:
         with path.open("rb") as file:
             magic = file.read(4)
         if magic[:2] == b"\x1f\x8b":
-            return cast("IO[bytes]", gzip.open(path, "rb"))
+            return gzip.open(path, "rb")
         if magic == b"\x28\xb5\x2f\xfd":
-            return cast("IO[bytes]", zstandard.open(path, "rb"))
+            return zstandard.open(path, "rb")
         return path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
@@ -63,7 +63,7 @@ def bounded_lines(path: Path, limit: int) -> Iterator[tuple[int, bytes, bool]]:
     Only LF ends a line: U+2028 and form feeds are content. A damaged archive is a `UserError`.
     """
     with open_lines(path) as opened:
-        file = BufferedReader(cast("IO[bytes]", opened), CHUNK)  # type: ignore[type-var]
+        file = BufferedReader(opened, CHUNK)  # type: ignore[type-var]
         number = 0
         while True:
             try:
@@ -77,6 +77,6 @@ def bounded_lines(path: Path, limit: int) -> Iterator[tuple[int, bytes, bool]]:
                     rest = file.readline(CHUNK)
             except UNREADABLE as error:
                 raise UserError(
-                    f"{path}, after line {number}: the file is damaged ({error}); deliver it again, nothing of it was added"
+                    f"{path}, after line {number}: the file is damaged ({error}); nothing was added, deliver it again"
                 ) from error
             yield number, line.removesuffix(b"\n") if whole else line[:KEPT_OF_A_LONG_LINE], whole

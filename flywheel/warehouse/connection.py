@@ -77,7 +77,7 @@ def migrate(db: duckdb.DuckDBPyConnection) -> None:
     done = row[0] if row else 0
     if done > len(MIGRATIONS):
         raise UserError(
-            f"the warehouse was written by a newer Flywheel ({done} migrations, this one knows {len(MIGRATIONS)}); upgrade"
+            f"a newer Flywheel wrote the warehouse ({done} migrations, this one knows {len(MIGRATIONS)}); upgrade"
         )
     for number in range(done, len(MIGRATIONS)):
         with transaction(db):

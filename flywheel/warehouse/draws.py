@@ -191,14 +191,16 @@ def gold_labels(db: duckdb.DuckDBPyConnection, first_week: str, last_week: str) 
 
 
 ESTIMATE = (
-    "estimand", "value", "low", "high", "n", "population", "drawn", "deferred", "lowest", "highest", "method", "note", "instrument",
+    "estimand", "value", "low", "high", "n", "population", "drawn", "deferred", "lowest", "highest", "method", "note",
+    "instrument",
 )  # fmt: skip
 
 
 def save_estimate(db: duckdb.DuckDBPyConnection, week: str, draw_id: str, fields: dict[str, Any]) -> None:
     """Keep a week's estimate; `fields` are those of `ESTIMATE`."""
+    columns = ("week", "draw_id", *ESTIMATE)
     db.execute(
-        f"insert or replace into estimate (week, draw_id, {', '.join(ESTIMATE)}) values ({', '.join('?' * (len(ESTIMATE) + 2))})",
+        f"insert or replace into estimate ({', '.join(columns)}) values ({', '.join('?' * len(columns))})",
         [week, draw_id, *(fields[name] for name in ESTIMATE)],
     )
 

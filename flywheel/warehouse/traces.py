@@ -115,9 +115,12 @@ def count_staged(db: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:
     row = db.execute(
         """
         with delivered as (
-            select s.content_hash, coalesce(lag(s.content_hash) over (partition by s.trace_id order by s.line), t.content_hash) as before
-            from staged s left join trace t using (trace_id))
-        select count(*) filter (before is null), count(*) filter (before <> content_hash), count(*) filter (before = content_hash)
+            select s.content_hash,
+                   coalesce(lag(s.content_hash) over delivery, t.content_hash) as before
+            from staged s left join trace t using (trace_id)
+            window delivery as (partition by s.trace_id order by s.line))
+        select count(*) filter (before is null), count(*) filter (before <> content_hash),
+               count(*) filter (before = content_hash)
         from delivered
         """
     ).fetchone()
@@ -131,11 +134,13 @@ def merge_staged(db: duckdb.DuckDBPyConnection) -> None:
         f"""
         create or replace temp table newest as
         with delivered as (
-            select s.*, coalesce(lag(s.content_hash) over (partition by s.trace_id order by s.line), t.content_hash) as before,
-                   coalesce(t.revision, 0) as known
-            from staged s left join trace t using (trace_id)),
+            select s.*, coalesce(t.revision, 0) as known,
+                   coalesce(lag(s.content_hash) over delivery, t.content_hash) as before
+            from staged s left join trace t using (trace_id)
+            window delivery as (partition by s.trace_id order by s.line)),
         counted as (
-            select *, known + count(*) filter (before is distinct from content_hash) over (partition by trace_id) as revision
+            select *, known + count(*) filter (before is distinct from content_hash) over (partition by trace_id)
+                      as revision
             from delivered)
         select trace_id, revision, content_hash, strftime("timestamp", '%G-W%V') as week, {CONTENT}
         from counted where revision > known
@@ -180,7 +185,10 @@ def add_file(
 def week_fingerprint(db: duckdb.DuckDBPyConnection, week: str) -> str:
     """Give a hash of what traces a week holds, at which revision and content."""
     row = db.execute(
-        "select coalesce(md5(string_agg(trace_id || content_hash || revision, ',' order by trace_id)), '') from trace where week = ?",
+        """
+        select coalesce(md5(string_agg(trace_id || content_hash || revision, ',' order by trace_id)), '')
+        from trace where week = ?
+        """,
         [week],
     ).fetchone()
     assert row is not None

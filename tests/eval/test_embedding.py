@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.embedding import DIMENSIONS, TOKENS_PER_BATCH, Embedder, length_batches, load_embedder, load_minilm, packaged_folder
+from eval.embedding import (
+    DIMENSIONS,
+    TOKENS_PER_BATCH,
+    Embedder,
+    length_batches,
+    load_embedder,
+    load_minilm,
+    packaged_folder,
+)
 from eval.errors import OperationalError
 
 TEXTS = [

@@ -1,0 +1,171 @@
+"""Phase 2 of a week: what people said becomes a rate, a better detector, golden cases and a verdict."""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from eval.errors import UserError
+from flywheel.collect import ADJUDICATED, count_collected, fold_labels
+from flywheel.estimate import estimate_week
+from flywheel.golden import Roles, grow
+from flywheel.labels import queue
+from flywheel.labels.decisions import decisions
+from flywheel.labels.draws import draw_tasks
+from flywheel.labels.passages import relevant_passages
+from flywheel.recalibrate import recalibrate
+from flywheel.settings import Settings
+from flywheel.trace import week_title
+from flywheel.track import track_week
+from flywheel.verdict import compare_with_baseline, gate_inputs, run_golden_suite, suite_inputs
+from flywheel.warehouse import draws, modes, scores
+from flywheel.warehouse.steps import finished_step
+from flywheel.week import Job, Listener, Said, Step, open_job, run_steps, settings_of
+from flywheel.workspace import Workspace
+
+PHASE: Final = 2
+FIRST_WEEK = "0001-W01"
+
+
+def run_phase_two(workspace: Workspace, week: str, listen: Listener, until: str | None = None) -> dict[str, Any]:
+    """Do phase 2 of a week, up to and with the step `until`; give what the last gate said."""
+    with open_job(workspace, week, lambda job: str(horizon(job))) as job:
+        frozen = draws.find_draw(job.db, week)
+        if frozen is None:
+            raise UserError(f"{week} has no draw yet, so there is nothing to continue; run: flywheel run --week {week}")
+        inputs = f"{frozen.draw_id} {job.inputs}"
+        run_steps(Job(workspace, week, job.db, job.labels, inputs, job.tell), PHASE, STEPS, listen, until)
+        gate = finished_step(job.db, week, PHASE, "gate")
+        return gate.summary["figures"] if gate else {}
+
+
+def horizon(job: Job) -> int:
+    """Give the last event that phase 2 reads: the one it began with, where it was cut off; else the newest."""
+    begun = finished_step(job.db, job.week, PHASE, "collect")
+    ended = finished_step(job.db, job.week, PHASE, STEPS[-1].name)
+    if begun:
+        seen = int(begun.summary["figures"]["last_event"])
+        if ended is None or ended.summary["figures"].get("last_event") != seen:
+            return seen
+    return queue.last_event_id(job.labels)
+
+
+def last_event(job: Job) -> int:
+    """The last event that this run of phase 2 reads."""
+    return int(job.inputs.rpartition(" ")[2])
+
+
+def collect(job: Job) -> Said:
+    """Fold what people said into gold labels; nothing newer than the horizon is read."""
+    tasks = draw_tasks(job.labels, job.week)
+    labels = queue.current_labels(job.labels, job.week, last_event(job))
+    adjudications = decisions(job.labels, "adjudication", last_event(job))
+    gold = fold_labels(tasks, labels, adjudications)
+    draws.replace_gold_labels(job.db, job.week, gold)
+    count = count_collected(tasks, gold)
+    if not count.labelled:
+        raise UserError(
+            f"none of the {count.drawn} drawn traces of {job.week} has a verdict yet; label some: flywheel annotate app"
+        )
+    settled = sum(g.origin == ADJUDICATED for g in gold)
+    said = f"{count.labelled} of {count.drawn} drawn traces labelled"
+    for name, number in (("deferred", count.deferred), ("in disagreement", count.disagreed), ("adjudicated", settled)):
+        said += f", {number} {name}" if number else ""
+    people = len({name for g in gold for name in g.annotators})
+    return Said(said, {**asdict(count), "last_event": last_event(job), "annotators": people})
+
+
+def estimate(job: Job) -> Said:
+    """This week's failure rate, with the predictions that were frozen with the draw."""
+    frozen = draws.find_draw(job.db, job.week)
+    assert frozen is not None, "phase 1 comes first"
+    gold = draws.gold_labels(job.db, job.week, job.week)
+    outcomes = {g.trace_id: g.verdict == "fail" for g in gold if g.verdict and g.purpose == "random"}
+    found = estimate_week(draws.population(job.db, frozen.draw_id), outcomes)
+    rate = found.rate
+    fields = {
+        **{
+            name: getattr(rate, name)
+            for name in ("estimand", "value", "low", "high", "n", "population", "method", "note")
+        },
+        **{name: getattr(found, name) for name in ("drawn", "deferred", "lowest", "highest")},
+        "instrument": frozen.instrument,
+    }
+    draws.save_estimate(job.db, job.week, frozen.draw_id, fields)
+    said = (
+        f"failure rate {rate.value:.1%} [{rate.low * 100:.1f}, {rate.high * 100:.1f}], "
+        f"{rate.n} of {rate.population} labelled ({week_title(job.week)}, ok traces)"
+    )
+    if found.deferred:
+        said += f"; {found.deferred} without a verdict: between {found.lowest:.1%} and {found.highest:.1%}"
+    return Said(said, fields)
+
+
+def learn(job: Job) -> Said:
+    """Refit the detector; what it learns serves from the next week on."""
+    labels = draws.gold_labels(job.db, FIRST_WEEK, job.week)
+    found = recalibrate(job.db, job.week, labels, roles_of(job.workspace.settings))
+    said = f"from {found.valid_from} on: trained on {found.trained_on}"
+    said += f"; {found.kept_for_gate} labels kept for the gate" if found.kept_for_gate else ""
+    return Said(said, asdict(found))
+
+
+def roles_of(settings: Settings) -> Roles:
+    """The shares of the golden roles."""
+    return Roles(settings.golden.train, settings.golden.dev)
+
+
+def grow_golden(job: Job) -> Said:
+    """Labelled failures become golden cases."""
+    gold = draws.gold_labels(job.db, job.week, job.week)
+    relevant = relevant_passages(job.labels, job.week, last_event(job))
+    samples = scores.read_samples_by_id(job.db, [g.trace_id for g in gold])
+    folder = job.workspace.golden_dataset
+    roles = roles_of(job.workspace.settings)
+    growth = grow(folder, job.week, gold, samples, relevant, modes.mode_of_traces(job.db, job.week), roles)
+    job.db.execute("delete from growth where week = ?", [job.week])
+    for case in growth.added:
+        job.db.execute("insert into growth values (?, ?, ?, ?)", [job.week, case.case_id, case.source_trace, case.role])
+    by_role = {role: sum(case.role == role for case in growth.added) for role in ("train", "dev", "gate")}
+    said = f"{len(growth.added)} cases added ({', '.join(f'{n} {role}' for role, n in by_role.items())}), "
+    said += f"{growth.cases} in {growth.version}; {growth.repeated} failures had their case already"
+    figures = {
+        "version": growth.version,
+        "cases": growth.cases,
+        "added": len(growth.added),
+        "repeated": growth.repeated,
+    }
+    return Said(said, {**figures, "by_role": by_role})
+
+
+def suite(job: Job) -> Said:
+    """Ask the pipeline under test every gate case."""
+    return run_golden_suite(job)
+
+
+def gate(job: Job) -> Said:
+    """Compare the run with the blessed baseline."""
+    return compare_with_baseline(job)
+
+
+def report(job: Job) -> Said:
+    """The report with the rate, the growth and the verdict in it."""
+    from flywheel.weekly_report import write_week_report
+
+    return Said(str(write_week_report(job, PHASE)))
+
+
+def track(job: Job) -> Said:
+    """One MLflow run for the week, a child for each part."""
+    said = track_week(job)
+    return Said(said.text, {**said.figures, "last_event": last_event(job)})
+
+
+STEPS: tuple[Step, ...] = (
+    Step("collect", collect),
+    Step("estimate", estimate),
+    Step("recalibrate", learn, settings_of("golden")),
+    Step("grow", grow_golden, settings_of("golden")),
+    Step("suite", suite, suite_inputs),
+    Step("gate", gate, gate_inputs),
+    Step("report", report),
+    Step("mlflow", track, settings_of("tracking")),
+)
