@@ -86,6 +86,8 @@ def show_progress(desk: Desk, bar: DeltaGenerator) -> None:
     counted = progress(desk.store, desk.week)
     pace = progress(desk.store, desk.week, desk.annotator).median_seconds
     said = f" · {duration(pace)} a task" if pace is not None else ""
+    if news := st.session_state.pop("news", None):
+        said += f" · {news}"
     finished = counted.done + counted.deferred
     bar.progress(
         finished / counted.total if counted.total else 0.0,
@@ -189,6 +191,8 @@ def show_form(desk: Desk, task: Task, given: Label | None) -> None:
                 on_click=choose_verdict,
                 args=(choice,),
             )
+        if problem := st.session_state.pop("problem", None):
+            st.warning(problem)
         ask_details(task, given)
         st.form_submit_button(
             "Replace my label" if given else "Submit",
@@ -199,8 +203,6 @@ def show_form(desk: Desk, task: Task, given: Label | None) -> None:
             on_click=submit,
             args=(desk, task, st.session_state.opened_at),
         )
-    if problem := st.session_state.pop("problem", None):
-        st.warning(problem)
 
 
 def ask_details(task: Task, given: Label | None) -> None:
@@ -264,7 +266,7 @@ def submit(desk: Desk, task: Task, opened_at: datetime) -> None:
         said["spans"] = [(sentences[n - 1].start, sentences[n - 1].end) for n in answer_to("spans", task) or ()]
     submit_label(desk.store, make_label(task, read_submission(said), desk.annotator, datetime.now(UTC)))
     leave_task()
-    st.toast(f"Saved: {verdict}. U takes it back.")
+    st.session_state.news = f"saved: {verdict}"
 
 
 def answer_to(name: str, task: Task) -> Any:
@@ -310,6 +312,7 @@ def undo_last(desk: Desk) -> None:
     """Take back the annotator's last act and show its task again."""
     task = undo_label(desk.store, desk.annotator, desk.week, desk.settings.lease_seconds)
     if task is None:
-        st.toast("There is nothing of yours to take back.")
+        st.session_state.news = "nothing of yours to take back"
         return
     view_task(task.task_id)
+    st.session_state.news = "taken back"

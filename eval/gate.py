@@ -219,8 +219,8 @@ def slices_of(values: Sequence[PairedValue]) -> list[tuple[str, tuple[PairedValu
 
 
 def slice_names(case: GoldenCase) -> list[str]:
-    """Name the slices a case belongs to."""
-    return [name for name in (case.failure_type, case.mode_id) if name]
+    """Name the slices a case belongs to, each once."""
+    return list(dict.fromkeys(name for name in (case.failure_type, case.mode_id) if name))
 
 
 def compare(

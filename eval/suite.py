@@ -25,6 +25,9 @@ SCHEMA = "flywheel.run/1"
 BATCH = 32
 """Answers that are scored together and written at once: at most so many are asked for again after a cut."""
 
+CAME = ("ok", "not_recorded")
+"""Statuses of answers that need no second asking."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
@@ -95,7 +98,7 @@ def run_suite(
 
     A folder that holds part of the same run is finished, one that holds all of it is only read. Answers
     that failed before the cut are asked for again. `progress` is told how many of how many are done.
-    Raises OperationalError if the pipeline answered nothing at all.
+    Raises OperationalError if the pipeline answered none of its first questions, or of all.
     """
     if not suite.cases:
         raise OperationalError("the suite has no cases, so nothing can be measured; name a dataset that has some")
@@ -115,6 +118,8 @@ def run_suite(
                 file.write(result_line(result))
             file.flush()
             report(len(wanted) - len(missing) + start + len(batch), len(wanted))
+            if start == 0 and not done and not any(answer.status in CAME for answer in answers):
+                break  # the pipeline is down: the other questions would only wait for it
     finish(folder, suite)
     return read_run(folder)
 
@@ -164,7 +169,7 @@ def kept_results(path: Path) -> set[tuple[str, int]]:
             found = json.loads(line)
         except ValueError:
             continue
-        if found["status"] in ("ok", "not_recorded"):
+        if found["status"] in CAME:
             kept[found["case_id"], found["repeat"]] = line + b"\n"
     replace_file(path, b"".join(kept.values()))
     return set(kept)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from eval.errors import UserError
 
@@ -39,7 +39,7 @@ class Ingest(Section):
 class Warehouse(Section):
     """Limits of the DuckDB process."""
 
-    memory_limit: str = "4GB"
+    memory_limit: str = Field(default="4GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
     threads: int | None = Field(default=None, gt=0)
 
 
@@ -191,7 +191,9 @@ def read_settings(folder: Path) -> Settings:
     try:
         return Settings(**tables)
     except ValidationError as error:
-        raise UserError(f"{path}: {explain(error)}") from error
+        raise UserError(f"{path}, or FLYWHEEL_* in the environment: {explain(error)}") from error
+    except SettingsError as error:
+        raise UserError(f"FLYWHEEL_* in the environment: {error}; write that value as JSON") from error
 
 
 def explain(error: ValidationError) -> str:

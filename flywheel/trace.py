@@ -9,7 +9,7 @@ import msgspec
 from eval.errors import UserError
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class RetrievedContext(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ FailureType = Literal[
 ]
 Severity = Literal["P0", "P1", "P2", "P3"]
 
-WEEK = re.compile(r"(\d{4})-W(\d{2})")
+WEEK = re.compile(r"(\d{4})-W(\d{2})", re.ASCII)
 
 
 def week_of(moment: datetime) -> str:

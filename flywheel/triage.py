@@ -38,7 +38,7 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
         """
         insert into triage
         with seen as (
-            select s.*, 1 - g.value as unsupported, g.value is null as is_unscored
+            select s.*, case when isfinite(g.value) then 1 - g.value end as unsupported
             from signal s left join score g on g.trace_id = s.trace_id and g.metric = 'groundedness'
             where s.week = $week),
         typed as (

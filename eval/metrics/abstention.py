@@ -7,15 +7,15 @@ disclaimer and then tells what is known counts as an abstention; a longer one co
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 
+from eval.embedding import readable
 from eval.sample import Instrument, Sample, Score, Status
 
 NAME = "abstention_correct"
 CODE_VERSION = "1"
 
-# Space and word classes are spelt out: Python, RE2 and Rust differ on which characters \s and \w hold.
+# Space and word classes are spelt out: RE2 and Rust differ on which characters \s and \w hold.
 SPACES = " \t\r\n\u00a0\u3000"
 SPACE = f"[{SPACES}]"
 ME = rf"(?:^|[{SPACES},;:(\"'“‘—-])(?:i|we)"
@@ -110,15 +110,24 @@ ABSTENTION_PATTERN = (
     rf"|{IN_SENTENCE}*?{REFUSAL}.{{0,700}}$"
     rf"|(?:[^.!?:\n]*[.!?:\n]+){{1,6}}{SPACE}[^.!?\n]*{REFUSAL}[^.!?\n]*(?:[.!?]|{SPACE})*$)"
 )
-"""The rule above as one regular expression for Python, DuckDB (RE2) and Polars (Rust): no lookaround."""
-
-ABSTENTION = re.compile(ABSTENTION_PATTERN)
+"""The rule above as one regular expression that DuckDB (RE2) and Polars (Rust) agree on: no lookaround."""
 
 
 def is_abstention(text: str) -> bool:
     """Say whether the text says that it cannot answer; an empty text says nothing."""
-    # Not search: in Python alone, $ also matches before a line break that ends the text.
-    return ABSTENTION.fullmatch(text) is not None
+    return are_abstentions([text])[0]
+
+
+def are_abstentions(texts: Sequence[str]) -> list[bool]:
+    """Say of each text whether it says that it cannot answer, in time linear in its length.
+
+    Python's own engine is not used: it backtracks, and a hostile text of many line breaks would hold it for hours.
+    """
+    import polars
+
+    series = polars.Series([readable(text) for text in texts], dtype=polars.String)
+    found: list[bool] = series.str.contains(ABSTENTION_PATTERN).to_list()
+    return found
 
 
 def score_abstention(samples: Sequence[Sample]) -> list[Score]:
@@ -131,19 +140,19 @@ def score_abstention(samples: Sequence[Sample]) -> list[Score]:
         NAME, CODE_VERSION, "", hashlib.sha256(ABSTENTION_PATTERN.encode()).hexdigest(), "nothing"
     ).id
     scores = []
-    for sample in samples:
-        value, reason = judge(sample)
+    for sample, abstains in zip(samples, are_abstentions([sample.response for sample in samples]), strict=True):
+        value, reason = judge(sample, abstains)
         status: Status = "not_applicable" if value is None else "ok"
         scores.append(Score(sample.id, NAME, value, status, reason, instrument))
     return scores
 
 
-def judge(sample: Sample) -> tuple[float | None, str]:
+def judge(sample: Sample, abstains: bool) -> tuple[float | None, str]:
     """Give the value of one sample and the case it is."""
     if sample.answerable is None:
         return None, "nobody said whether the question can be answered"
     if not sample.response.strip():
         return 0.0, "empty answer"
-    if is_abstention(sample.response):
+    if abstains:
         return (0.0, "wrong abstention") if sample.answerable else (1.0, "correct abstention")
     return (1.0, "answered") if sample.answerable else (0.0, "missed abstention")

@@ -225,8 +225,8 @@ def nearest(
 ) -> tuple[int | None, frozenset[str], tuple[float, float, float]]:
     """Give the passage sentence that shares most with a sentence, the stems around it, and what it lacks.
 
-    By weight it may lack words of that passage sentence, in it and its neighbours, or in it and the passage sentence that
-    shares most of the rest: three shares from 0 to 1.
+    What it lacks are three shares of its weight, from 0 to 1: missing in that passage sentence, in it and its
+    neighbours, in it and the passage sentence that has most of the rest.
     """
     best = heaviest(index, content, weights)
     if best is None:

@@ -4,8 +4,9 @@ Colours are CSS variables of the page, so one drawing serves light and dark; tex
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,32 @@ from flywheel.report.wording import brief, day_title, number, words
 
 WIDE = 780
 NARROW = 350
+LABELS = 132
+"""Pixels for the labels of bars."""
 MOST_WEEKS = 26
 MOST_POINTS = 1200
 """A map of more is thinned evenly; with two drawings it stays far below 2 MB."""
+CHECKED = False
+"""Whether Altair checks each chart against the schema of Vega-Lite."""
 MOST_MARKED = 16
 SHAPES = ("circle", "square", "triangle-up", "diamond")
 PALETTE = 8
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The rows of a chart by name."""
+STYLE = {
+    "background": "transparent",
+    "font": "sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--muted)",
+        "gridColor": "var(--line)",
+        "labelFontSize": 12,
+        "labelPadding": 6,
+        "domain": False,
+        "ticks": False,
+        "title": None,
+    },
+}
 SEVERITIES = ("P0", "P1", "P2", "P3")
 
 
@@ -43,36 +64,34 @@ class Marker:
     shape: str
 
 
-def draw(chart_of: Callable[[int], Any], label: str) -> Drawing:
-    """Draw a chart in both widths."""
-    return Drawing(to_svg(chart_of(WIDE), WIDE), to_svg(chart_of(NARROW), NARROW), label)
+def draw(layers: Sequence[Any], rows: Rows, heights: tuple[Any, Any], label: str) -> Drawing:
+    """Draw layers in both widths; `heights` belong to wide and narrow.
+
+    Altair's own checks are left out: they take most of the time, and the tests make them.
+    """
+    import altair as alt
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(CHECKED):
+        spec = alt.layer(*layers).to_dict()
+    return Drawing(to_svg(spec, rows, WIDE, heights[0]), to_svg(spec, rows, NARROW, heights[1]), label)
 
 
-def to_svg(chart: Any, width: int) -> str:
-    """Turn a chart into SVG for a page: no size of its own but its proportions, no namespace addresses."""
+def to_svg(layered: dict[str, Any], rows: Rows, width: int, height: Any) -> str:
+    """Turn a chart into SVG for a page: no size of its own but its proportions, no namespace addresses.
+
+    The rows join it here: passed through Altair each one would be copied and looked at many times.
+    """
     import altair
     import vl_convert
 
-    styled = (
-        chart.properties(width=width, autosize={"type": "fit-x", "contains": "padding"}, padding=2)
-        .configure(background="transparent", font="sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor="var(--muted)",
-            titleColor="var(--muted)",
-            gridColor="var(--line)",
-            labelFontSize=12,
-            labelPadding=6,
-            domain=False,
-            ticks=False,
-            title=None,
-        )
-    )
+    size = {"width": width, "height": height, "autosize": {"type": "fit-x", "contains": "padding"}, "padding": 2}
+    spec = layered | size | {"config": STYLE, "datasets": dict(rows)}
     version = altair.SCHEMA_VERSION.rpartition(".")[0]
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict(), vl_version=version, allowed_base_urls=[])
+    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
     opening, _, rest = svg.partition(">")
     opening = re.sub(r' (?:xmlns(?::xlink)?|width|height|version)="[^"]*"', "", opening)
-    return f"{opening} aria-hidden=\"true\" focusable=\"false\">{rest}"
+    return f'{opening} aria-hidden="true" focusable="false">{rest}'
 
 
 def draw_trend(history: Sequence[WeekRate]) -> Drawing:
@@ -85,32 +104,35 @@ def draw_trend(history: Sequence[WeekRate]) -> Drawing:
     for row, week in zip(rates, [week for week in shown if week.rate], strict=True):
         assert week.rate is not None
         row |= {"low": 100 * week.rate.low, "high": 100 * week.rate.high}
-    changes = [
-        {"week": week.week} for before, week in zip(shown, shown[1:], strict=False) if before.instrument != week.instrument
-    ]
+    changes = [{"week": week.week} for before, week in pairwise(shown) if before.instrument != week.instrument]
     order = [week.week for week in shown]
 
-    def chart_of(width: int) -> Any:
-        scale = alt.Scale(type="band", domain=order)
-        axis = alt.Axis(labelExpr="slice(datum.label, 5)", labelAngle=0, labelOverlap="greedy")
-        x = alt.X("week:O", sort=order, scale=scale, axis=axis)
-        y = alt.Y("value:Q", axis=alt.Axis(labelExpr="datum.label + ' %'", tickCount=5), scale=alt.Scale(domainMin=0))
-        layers = []
-        if changes:
-            edge = alt.X("week:O", sort=order, bandPosition=0, scale=scale)
-            layers.append(rows_chart(changes).mark_rule(color="var(--muted)", strokeDash=[2, 3]).encode(x=edge))
-        if flagged:
-            base = rows_chart(flagged).encode(x=x, y=y, detail="piece:N")
-            layers.append(base.mark_line(color="var(--muted)", strokeDash=[3, 4], strokeWidth=1.2))
-            layers.append(base.mark_point(stroke="var(--muted)", fill="var(--paper)", size=46, strokeWidth=1.6, opacity=1))
-        if rates:
-            base = rows_chart(rates).encode(x=x, y=y, detail="piece:N")
-            layers.append(base.mark_line(color="var(--accent)", strokeWidth=1.6))
-            layers.append(base.mark_rule(color="var(--accent)", strokeWidth=2.4).encode(y=alt.Y("low:Q"), y2="high:Q"))
-            layers.append(base.mark_point(fill="var(--accent)", stroke="var(--paper)", size=110, strokeWidth=2, opacity=1))
-        return alt.layer(*layers).properties(height=230 if width == WIDE else 200)
-
-    return draw(chart_of, f"Failure rate and flagged share of {len(shown)} weeks; the numbers stand in the table below")
+    scale = alt.Scale(type="band", domain=order)
+    axis = alt.Axis(labelExpr="slice(datum.label, 5)", labelAngle=0, labelAlign="center", labelOverlap="greedy")
+    x = alt.X("week:O", sort=order, scale=scale, axis=axis)
+    y = alt.Y("value:Q", axis=alt.Axis(labelExpr="datum.label + ' %'", tickCount=5), scale=alt.Scale(domainMin=0))
+    layers = []
+    if changes:
+        edge = alt.X("week:O", sort=order, bandPosition=0, scale=scale)
+        layers.append(chart("changes").mark_rule(color="var(--muted)", strokeDash=[2, 3]).encode(x=edge))
+    if flagged:
+        base = chart("flagged").encode(x=x, y=y, detail="piece:N")
+        layers.append(base.mark_line(color="var(--muted)", strokeDash=[3, 4], strokeWidth=1.2))
+        layers.append(base.mark_point(stroke="var(--muted)", fill="var(--paper)", size=46, strokeWidth=1.6, opacity=1))
+    if rates:
+        base = chart("rates").encode(x=x, y=y, detail="piece:N")
+        layers.append(base.mark_line(color="var(--accent)", strokeWidth=1.6))
+        layers.append(base.mark_rule(color="var(--accent)", strokeWidth=2.4).encode(y=alt.Y("low:Q"), y2="high:Q"))
+        layers.append(
+            base.mark_point(fill="var(--accent)", stroke="var(--paper)", size=110, strokeWidth=1.5, opacity=1)
+        )
+    rows = {"changes": changes, "flagged": flagged, "rates": rates}
+    return draw(
+        layers,
+        rows,
+        (230, 200),
+        f"Failure rate and flagged share of {len(shown)} weeks; the numbers stand in the table below",
+    )
 
 
 def trend_rows(history: Sequence[WeekRate], values: Sequence[float | None]) -> list[dict[str, Any]]:
@@ -123,6 +145,20 @@ def trend_rows(history: Sequence[WeekRate], values: Sequence[float | None]) -> l
     ]
 
 
+def left_labels() -> Any:
+    """Give an axis whose labels start at the edge of the page, with room for a reader's wider font."""
+    import altair as alt
+
+    return alt.Axis(
+        labelColor="var(--ink)",
+        labelAlign="left",
+        labelPadding=LABELS,
+        labelLimit=LABELS,
+        minExtent=LABELS,
+        maxExtent=LABELS,
+    )
+
+
 def draw_types(triage: TriageFacts) -> Drawing:
     """What is flagged by failure type, in the shades of its severity where both are known together."""
     import altair as alt
@@ -130,20 +166,30 @@ def draw_types(triage: TriageFacts) -> Drawing:
     cells = triage.by_type_and_severity or tuple((name, "", count) for name, count in triage.by_type)
     rows = [{"type": words(brief(name)), "severity": severity, "count": count} for name, severity, count in cells]
     totals = [{"type": words(brief(name)), "count": count, "text": number(count)} for name, count in triage.by_type]
-    order = [row["type"] for row in sorted(totals, key=lambda row: -int(row["count"]))]
+    order = [words(brief(name)) for name, _ in sorted(triage.by_type, key=lambda kind: -kind[1])]
     for row in rows:
         row["rank"] = SEVERITIES.index(row["severity"]) if row["severity"] in SEVERITIES else len(SEVERITIES)
 
-    def chart_of(width: int) -> Any:
-        y = alt.Y("type:N", sort=order, axis=alt.Axis(labelColor="var(--ink)", labelLimit=150))
-        scale = alt.Scale(domain=[*SEVERITIES, ""], range=[*(f"var(--{s.lower()})" for s in SEVERITIES), "var(--accent)"])
-        bars = rows_chart(rows).mark_bar(height=18).encode(
-            x=alt.X("count:Q", axis=None), y=y, color=alt.Color("severity:N", scale=scale, legend=None), order="rank:Q"
+    y = alt.Y("type:N", sort=order, axis=left_labels())
+    scale = alt.Scale(domain=[*SEVERITIES, ""], range=[*(f"var(--{s.lower()})" for s in SEVERITIES), "var(--accent)"])
+    bars = (
+        chart("rows")
+        .mark_bar(height=18)
+        .encode(
+            x=alt.X("count:Q", axis=None),
+            y=y,
+            color=alt.Color("severity:N", scale=scale, legend=None),
+            order="rank:Q",
         )
-        text = rows_chart(totals).mark_text(align="left", dx=7, fontSize=12, color="var(--ink)")
-        return alt.layer(bars, text.encode(x="count:Q", y=y, text="text:N")).properties(height=alt.Step(30))
-
-    return draw(chart_of, "Flagged traces by failure type and severity; the numbers stand in the table below")
+    )
+    text = chart("texts").mark_text(align="left", dx=7, fontSize=12, color="var(--ink)")
+    layers = [bars, text.encode(x="count:Q", y=y, text="text:N")]
+    return draw(
+        layers,
+        {"rows": rows, "texts": totals},
+        ({"step": 30}, {"step": 30}),
+        "Flagged traces by failure type and severity; the numbers stand in the table below",
+    )
 
 
 def draw_labels(draw_facts: DrawFacts) -> Drawing:
@@ -164,16 +210,21 @@ def draw_labels(draw_facts: DrawFacts) -> Drawing:
     ]
     order = [brief(stratum.name) for stratum in draw_facts.strata]
 
-    def chart_of(width: int) -> Any:
-        y = alt.Y("stratum:N", sort=order, axis=alt.Axis(labelColor="var(--ink)", labelLimit=130))
-        scale = alt.Scale(domain=parts, range=["var(--p0)", "var(--p2)", "var(--track)"])
-        bars = rows_chart(rows).mark_bar(height=14).encode(
-            x=alt.X("count:Q", axis=None), y=y, color=alt.Color("part:N", scale=scale, legend=None), order="rank:Q"
-        )
-        text = rows_chart(texts).mark_text(align="left", dx=7, fontSize=12, color="var(--muted)")
-        return alt.layer(bars, text.encode(x="count:Q", y=y, text="text:N")).properties(height=alt.Step(27))
-
-    return draw(chart_of, "Labels by stratum of the draw; the numbers stand in the table below")
+    y = alt.Y("stratum:N", sort=order, axis=left_labels())
+    scale = alt.Scale(domain=parts, range=["var(--p0)", "var(--p2)", "var(--track)"])
+    bars = (
+        chart("rows")
+        .mark_bar(height=14)
+        .encode(x=alt.X("count:Q", axis=None), y=y, color=alt.Color("part:N", scale=scale, legend=None), order="rank:Q")
+    )
+    text = chart("texts").mark_text(align="left", dx=7, fontSize=12, color="var(--muted)")
+    layers = [bars, text.encode(x="count:Q", y=y, text="text:N")]
+    return draw(
+        layers,
+        {"rows": rows, "texts": texts},
+        ({"step": 27}, {"step": 27}),
+        "Labels by stratum of the draw; the numbers stand in the table below",
+    )
 
 
 def draw_days(traffic: Traffic) -> Drawing:
@@ -188,16 +239,18 @@ def draw_days(traffic: Traffic) -> Drawing:
     texts = [{"day": day_title(day), "count": traces, "text": number(traces)} for day, traces, _ in traffic.by_day]
     order = [day_title(day) for day, _, _ in traffic.by_day]
 
-    def chart_of(width: int) -> Any:
-        x = alt.X("day:O", sort=order, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.35))
-        scale = alt.Scale(domain=["error", "ok"], range=["var(--p0)", "var(--p2)"])
-        bars = rows_chart(rows).mark_bar().encode(
-            x=x, y=alt.Y("count:Q", axis=None), color=alt.Color("part:N", scale=scale, legend=None), order="rank:Q"
-        )
-        text = rows_chart(texts).mark_text(dy=-8, fontSize=12, color="var(--ink)")
-        return alt.layer(bars, text.encode(x=x, y="count:Q", text="text:N")).properties(height=150)
-
-    return draw(chart_of, "Traces by day; the numbers stand in the table below")
+    x = alt.X("day:O", sort=order, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.35))
+    scale = alt.Scale(domain=["error", "ok"], range=["var(--p0)", "var(--p2)"])
+    bars = (
+        chart("rows")
+        .mark_bar()
+        .encode(x=x, y=alt.Y("count:Q", axis=None), color=alt.Color("part:N", scale=scale, legend=None), order="rank:Q")
+    )
+    text = chart("texts").mark_text(dy=-8, fontSize=12, color="var(--ink)")
+    layers = [bars, text.encode(x=x, y="count:Q", text="text:N")]
+    return draw(
+        layers, {"rows": rows, "texts": texts}, (150, 150), "Traces by day; the numbers stand in the table below"
+    )
 
 
 def mark_modes(modes: Sequence[ModeFacts], map_points: Sequence[MapPoint]) -> dict[str, Marker]:
@@ -226,28 +279,35 @@ def draw_map(map_points: Sequence[MapPoint], markers: Mapping[str, Marker]) -> D
 
     shown = thin(map_points)
     loose = [{"x": p.x, "y": p.y} for p in shown if p.mode_id not in markers]
-    rows = [{"x": p.x, "y": p.y, "mode": f"{markers[p.mode_id].number}"} for p in shown if p.mode_id in markers]
+    rows = [
+        {"x": p.x, "y": p.y, "mode": f"{markers[p.mode_id].number}"}
+        for p in shown
+        if p.mode_id and p.mode_id in markers
+    ]
     texts = [middle_of(marker, [p for p in map_points if p.mode_id == mode_id]) for mode_id, marker in markers.items()]
     domain = [f"{marker.number}" for marker in markers.values()]
 
-    def chart_of(width: int) -> Any:
-        x = alt.X("x:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=16))
-        y = alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=16))
-        colour = alt.Color("mode:N", scale=alt.Scale(domain=domain, range=[m.colour for m in markers.values()]), legend=None)
-        shape = alt.Shape("mode:N", scale=alt.Scale(domain=domain, range=[m.shape for m in markers.values()]), legend=None)
-        size = 34 if width == WIDE else 18
-        labels = rows_chart(texts).encode(x=x, y=y, text="text:N")
-        layers = [
-            rows_chart(loose).mark_circle(color="var(--muted)", size=size * 0.6, opacity=0.4, aria=False).encode(x=x, y=y),
-            rows_chart(rows)
-            .mark_point(filled=True, size=size, opacity=0.8, aria=False)
-            .encode(x=x, y=y, color=colour, shape=shape),
-            labels.mark_text(fontSize=15, fontWeight=700, stroke="var(--paper)", strokeWidth=5, strokeJoin="round"),
-            labels.mark_text(fontSize=15, fontWeight=700, color="var(--ink)"),
-        ]
-        return alt.layer(*layers).properties(height=420 if width == WIDE else 300)
-
-    return draw(chart_of, f"Map of {number(len(map_points))} flagged traces; the modes on it are listed below")
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=16))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=16))
+    colour = alt.Color(
+        "mode:N", scale=alt.Scale(domain=domain, range=[m.colour for m in markers.values()]), legend=None
+    )
+    shape = alt.Shape("mode:N", scale=alt.Scale(domain=domain, range=[m.shape for m in markers.values()]), legend=None)
+    labels = chart("texts").encode(x=x, y=y, text="text:N")
+    layers = [
+        chart("loose").mark_circle(color="var(--muted)", size=15, opacity=0.4, aria=False).encode(x=x, y=y),
+        chart("rows")
+        .mark_point(filled=True, size=26, opacity=0.8, aria=False)
+        .encode(x=x, y=y, color=colour, shape=shape),
+        labels.mark_text(fontSize=15, fontWeight=700, stroke="var(--paper)", strokeWidth=5, strokeJoin="round"),
+        labels.mark_text(fontSize=15, fontWeight=700, color="var(--ink)"),
+    ]
+    return draw(
+        layers,
+        {"loose": loose, "rows": rows, "texts": texts},
+        (420, 300),
+        f"Map of {number(len(map_points))} flagged traces; the modes on it are listed below",
+    )
 
 
 def middle_of(marker: Marker, members: Sequence[MapPoint]) -> dict[str, Any]:
@@ -259,11 +319,11 @@ def middle_of(marker: Marker, members: Sequence[MapPoint]) -> dict[str, Any]:
     }
 
 
-def rows_chart(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Start a chart from rows that lie in the page itself."""
+def chart(name: str) -> Any:
+    """Start a chart of the rows of that name."""
     import altair as alt
 
-    return alt.Chart(alt.Data(values=list(rows)))
+    return alt.Chart(alt.NamedData(name=name))
 
 
 def sparkline(sizes: Sequence[tuple[str, int]], width: int = 132, height: int = 30) -> str:
@@ -287,4 +347,3 @@ def sparkline(sizes: Sequence[tuple[str, int]], width: int = 132, height: int = 
 def describe_sizes(sizes: Sequence[tuple[str, int]]) -> str:
     """Say a sparkline in words."""
     return "traces by week: " + ", ".join(f"{week[5:]} {size}" for week, size in sizes[-MOST_WEEKS:])
-

@@ -95,7 +95,7 @@ class SignalFacts:
 
 @dataclass(frozen=True, slots=True)
 class TriageFacts:
-    """What is flagged, a suspicion and no failure: `flagged` of all traces, `ok_flagged` of the `ok` ones that answered.
+    """What is flagged, a suspicion and no failure: `flagged` of all traces, `ok_flagged` of the `ok` ones.
 
     `by_type_and_severity` is (type, severity, count), `by_week` (week, type, count) of the weeks up to this one.
     """
@@ -133,7 +133,7 @@ class RatePart:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentFacts:
-    """The detector that scored the week. `tpr` is the share of failures it flags, `tnr` the share of passes it does not."""
+    """The detector that scored the week: `tpr` is the share of failures it flags, `tnr` of passes it leaves."""
 
     id: str
     trained_on: str
@@ -238,7 +238,7 @@ class AddedCase:
 
 @dataclass(frozen=True, slots=True)
 class GoldenFacts:
-    """The golden dataset after the week; `repeated` failures had their case before. `stale` is None where not looked at."""
+    """The golden dataset after the week; `repeated` failures had a case. `stale` is None where nobody looked."""
 
     version: str
     cases: int
@@ -292,7 +292,8 @@ class RecalibrationFacts:
 class WeekFacts:
     """A week's report before it is written. `history` is oldest first and ends with this week.
 
-    `written_at` is in UTC. A next step is a sentence, or words, a colon and a command: `label more: flywheel annotate app`.
+    `written_at` has its zone. A next step is words, a colon and a command, `label more: flywheel annotate app`,
+    or either alone.
     """
 
     week: str

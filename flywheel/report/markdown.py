@@ -67,8 +67,8 @@ def write_answer(facts: WeekFacts, empty: dict[str, Empty]) -> Iterable[str]:
     rate = facts.rate
     if rate and rate.deferred:
         yield (
-            f"{count_of(rate.deferred, 'drawn trace')} of {number(rate.drawn)} without a verdict: with them the rate is "
-            f"{percent(rate.lowest)} if all pass, {percent(rate.highest)} if all fail."
+            f"{count_of(rate.deferred, 'drawn trace')} of {number(rate.drawn)} without a verdict: with them the rate "
+            f"is {percent(rate.lowest)} if all pass, {percent(rate.highest)} if all fail."
         )
     steps = facts.next_steps or ((f"{headline.why}: {headline.action}",) if headline.action else ())
     yield "Next:\n\n" + "\n".join(write_step(step) for step in steps) if steps else write_empty(empty["steps"])
@@ -91,7 +91,9 @@ def write_trend(facts: WeekFacts, empty: Empty) -> Iterable[str]:
         rows = [
             (
                 past.week,
-                f"{percent(past.rate.value)} {interval(past.rate.low, past.rate.high)}" if past.rate else "not labelled",
+                f"{percent(past.rate.value)} {interval(past.rate.low, past.rate.high)}"
+                if past.rate
+                else "not labelled",
                 f"{number(past.rate.n)} of {number(past.rate.population)}" if past.rate else "",
                 "" if past.flagged_share is None else percent(past.flagged_share),
                 number(past.ok),
@@ -257,7 +259,9 @@ def write_instrument(facts: WeekFacts, empty: dict[str, Empty]) -> Iterable[str]
     ]
     if one.auroc is not None:
         parts.append(f"AUROC {one.auroc:.2f}")
-    yield "; ".join([*parts, f"threshold {one.threshold:.2f}", f"trained on {plain(one.trained_on)}", code_span(one.id)])
+    yield "; ".join(
+        [*parts, f"threshold {one.threshold:.2f}", f"trained on {plain(one.trained_on)}", code_span(one.id)]
+    )
     if not (one.tpr or one.tnr):
         yield write_empty(empty["detector"])
     if drift := describe_drift(facts):
@@ -296,10 +300,17 @@ def write_ingestion(facts: WeekFacts, empty: dict[str, Empty]) -> Iterable[str]:
         return
     latency = "" if traffic.p50_ms is None else f"; median {milliseconds(traffic.p50_ms)}"
     slowest = "" if traffic.p95_ms is None else f", 95 % below {milliseconds(traffic.p95_ms)}"
-    yield f"{count_of(traffic.traces, 'trace')}: {number(traffic.ok)} ok, {number(traffic.error)} error{latency}{slowest}"
+    parts = f"{number(traffic.ok)} ok, {number(traffic.error)} with an error"
+    yield f"{count_of(traffic.traces, 'trace')}: {parts}{latency}{slowest}"
     if traffic.by_day:
-        yield table(("Day", "Traces", "Errors"), [(day, number(n), number(errors)) for day, n, errors in traffic.by_day])
-    for name, counts in (("Model", traffic.by_model), ("Prompt", traffic.by_prompt_version), ("Tenant", traffic.by_tenant)):
+        yield table(
+            ("Day", "Traces", "Errors"), [(day, number(n), number(errors)) for day, n, errors in traffic.by_day]
+        )
+    for name, counts in (
+        ("Model", traffic.by_model),
+        ("Prompt", traffic.by_prompt_version),
+        ("Tenant", traffic.by_tenant),
+    ):
         if counts:
             shown = [(code_span(value), number(n), number(flagged)) for value, n, flagged in counts[:MOST_ROWS]]
             yield table((name, "Traces", "Flagged"), shown)

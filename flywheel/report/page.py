@@ -13,9 +13,9 @@ from flywheel.report.charts import Drawing, Marker
 from flywheel.report.facts import AddedCase, GateRow, ModeFacts, WeekFacts
 from flywheel.report.summary import (
     count_states,
+    describe_drift,
     explain_empty,
     find_change,
-    describe_drift,
     growth_of,
     half_width,
     missing_lines,
@@ -104,7 +104,11 @@ def make_environment() -> "Environment":
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "number": wording.number,

@@ -1,4 +1,4 @@
-"""What the facts of a week come to: the headline, the change, what more labels would buy, and what to do where nothing is."""
+"""What the facts of a week come to: headline, change, what more labels would buy, what to do where nothing is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,11 +68,15 @@ def write_headline(facts: WeekFacts) -> Headline:
     triage = facts.triage
     if not triage.ok:
         sentence = f"No ok traces in {facts.week}: there is nothing to judge"
-        return Headline("No ok traces", "", "", "there is nothing to judge", sentence, "add traces", "flywheel ingest PATH")
+        return Headline(
+            "No ok traces", "", "", "there is nothing to judge", sentence, "add traces", "flywheel ingest PATH"
+        )
     share = percent(triage.ok_flagged / triage.ok)
     of = f"{number(triage.ok_flagged)} of {count_of(triage.ok, 'ok trace')} flagged"
     drawn = planned_labels(facts)
-    why = f"label {number(drawn)} to know the failure rate" if drawn else "draw traces to label, to know the failure rate"
+    why = (
+        f"label {number(drawn)} to know the failure rate" if drawn else "draw traces to label, to know the failure rate"
+    )
     action = "flywheel annotate app" if drawn else f"flywheel run --week {facts.week}"
     sentence = f"{of} ({share}), unlabelled, no interval: {why}"
     return Headline("Flagged by the detector", share, "", f"{of}, unlabelled, no interval", sentence, why, action)
@@ -119,7 +123,7 @@ def half_width_with(rate: Rate, more: int) -> float:
 
 
 def widest_half(labels: int, population: int) -> float:
-    """Bound the half interval that `labels` of `population` traces give: at a rate of one half, drawn without strata."""
+    """Bound the half interval that `labels` of `population` traces give: at a rate of one half, without strata."""
     if not labels or labels >= population:
         return 0.0
     return 1.96 * sqrt(0.25 / labels * (1 - labels / population))
@@ -167,7 +171,8 @@ def describe_drift(facts: WeekFacts) -> str:
     if len(known) < 2 or known[-1].week != facts.week or known[-1].instrument != known[-2].instrument:
         return ""
     now, before = known[-1].flagged_share or 0.0, known[-2].flagged_share or 0.0
-    return f"It flags {percent(now)} of the ok traces; {percent(before)} in {known[-2].week}, {points(now - before)} points."
+    earlier = f"{percent(before)} in {known[-2].week}, {points(now - before)} points"
+    return f"It flags {percent(now)} of the ok traces; {earlier}."
 
 
 def missing_lines(file: FileFacts) -> int:

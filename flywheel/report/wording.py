@@ -13,7 +13,7 @@ MOST_CHARACTERS = 2000
 """A page shows no more of one text; `report.json` holds the whole of it."""
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Characters that are not seen but act: on a terminal, on lines, on the direction of writing. Joiners are words' own."""
+"""Characters that are not seen but act: on a terminal, on lines, on the direction of writing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ CHUNK = 1 << 20
 KEPT_OF_A_LONG_LINE = 4096
 """Bytes of an oversized line that go to quarantine: enough to recognise it by."""
 
+SKIPPABLE = b"\x2a\x4d\x18"
 UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 
 
@@ -51,10 +52,38 @@ def open_lines(path: Path) -> IO[bytes]:
         if magic[:2] == b"\x1f\x8b":
             return gzip.open(path, "rb")
         if magic == b"\x28\xb5\x2f\xfd":
+            if not is_whole_zstd(path):
+                raise UserError(f"{path}: the file is damaged (it is cut off); nothing was added, deliver it again")
             return zstandard.open(path, "rb")
         return path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
+
+
+def is_whole_zstd(path: Path) -> bool:
+    """Walk the frames and blocks of a zstd file (RFC 8878, section 3.1): its reader says nothing of one cut off."""
+    size = path.stat().st_size
+    place = 0
+    with path.open("rb") as file:
+        while place < size:
+            file.seek(place)
+            head = file.read(18)
+            if head[1:4] == SKIPPABLE and head[0] >> 4 == 5:
+                place += 8 + int.from_bytes(head[4:8], "little")
+                continue
+            try:
+                place += zstandard.frame_header_size(head)
+                has_checksum = zstandard.get_frame_parameters(head).has_checksum
+            except zstandard.ZstdError:
+                return False
+            is_last = False
+            while not is_last:
+                file.seek(place)
+                block = int.from_bytes(file.read(3), "little")
+                is_last = bool(block & 1) or place >= size
+                place += 3 + (1 if block >> 1 & 3 == 1 else block >> 3)
+            place += 4 if has_checksum else 0
+    return place == size
 
 
 def bounded_lines(path: Path, limit: int) -> Iterator[tuple[int, bytes, bool]]:

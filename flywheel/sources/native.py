@@ -17,7 +17,7 @@ from flywheel.trace import Trace
 BOM = b"\xef\xbb\xbf"
 DECODER = msgspec.json.Decoder(Trace)
 ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-KEYS_THAT_REPEAT = tuple(f'"{field}"'.encode() for field in Trace.__struct_fields__ if field != "metadata")
+KEYS_THAT_REPEAT = tuple(f'"{field}"'.encode() for field in Trace.__struct_fields__)
 NEAR_FUTURE = timedelta(days=1)
 ISO_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 EARLIEST_MILLISECONDS = 946_684_800_000  # the year 2000: below that the number counts seconds
@@ -47,10 +47,11 @@ def read_native(path: Path, limits: Limits) -> Iterator[NativeLine | Rejected | 
             continue
         try:
             trace = decode(line, limits, latest)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            content = ENCODER.encode(trace)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             yield Rejected(number, str(error), raw)
             continue
-        yield NativeLine(number, trace, blake2b(ENCODER.encode(trace), digest_size=16).hexdigest())
+        yield NativeLine(number, trace, blake2b(content, digest_size=16).hexdigest())
 
 
 def decode(line: bytes, limits: Limits, latest: datetime) -> Trace:
@@ -63,8 +64,7 @@ def decode(line: bytes, limits: Limits, latest: datetime) -> Trace:
         trace = DECODER.decode(line)
     except msgspec.ValidationError as error:
         trace = decode_leniently(line, error)
-    if SURROGATE in line.lower():
-        ENCODER.encode(trace)
+    trace.timestamp.astimezone(UTC)  # raises where the year in UTC is 0 or 10000
     if trace.timestamp > latest:
         raise ValueError(f"the timestamp {trace.timestamp.isoformat()} lies in the future - at `$.timestamp`")
     if b"\\u0000" in line:

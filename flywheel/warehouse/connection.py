@@ -24,20 +24,23 @@ STORAGE_VERSION = "v1.5.0"
 def open_warehouse(path: Path, settings: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
     """Hold the warehouse as its only writer, its tables up to date.
 
-    Another job at work is an `OperationalError` that names its PID and command.
+    Another job at work is an `OperationalError` that names its PID and command; so is a damaged file.
     """
     with only_writer(path):
         try:
             db = connect(path, settings)
-        except duckdb.IOException as error:
+            try:
+                migrate(db)
+                yield db
+            finally:
+                db.close()
+        except duckdb.Error as error:
+            # A wrong checksum has no exception class of its own.
+            if not isinstance(error, duckdb.IOException) and "orrupt" not in str(error):
+                raise
             raise OperationalError(
-                f"{path} cannot be opened: {first_line(error)}; close the program that holds it, or restore a backup"
+                f"{path} cannot be used: {first_line(error)}; close the program that holds it, or restore a backup"
             ) from error
-        try:
-            migrate(db)
-            yield db
-        finally:
-            db.close()
 
 
 def connect(path: Path, settings: Warehouse) -> duckdb.DuckDBPyConnection:

@@ -132,6 +132,22 @@ def test_slice_too_small_to_pass_does_not_hold_the_verdict_up() -> None:
     assert result.verdict == "PASS"
 
 
+def test_mode_named_like_its_failure_type_is_one_slice() -> None:
+    run = passes([1] * 100, cases=cases_of(100, failure_type="slow", mode_id="slow"))
+    assert [(one.slice, one.n_cases) for one in judged(run, run).comparisons] == [("all", 100), ("slow", 100)]
+
+
+def test_p_is_adjusted_for_how_many_comparisons_may_block() -> None:
+    def run(passed: int, more: int) -> Run:
+        facts = {"expectation": BINARY} | {f"m{number}": BINARY for number in range(more)}
+        steady = {f"m{number}": [1] * 60 for number in range(more)}
+        return made_run({"expectation": mixed(60, passed), **steady}, facts)
+
+    alone, among_four = judged(run(60, 0), run(53, 0)), judged(run(60, 3), run(53, 3))
+    assert (only(alone).p_adjusted, only(alone).verdict) == (pytest.approx(1 / 128), "BLOCK")
+    assert (only(among_four).p_adjusted, only(among_four).verdict) == (pytest.approx(4 / 128), "INCONCLUSIVE")
+
+
 def test_slice_of_a_handful_is_not_looked_at() -> None:
     cases = [replace(case, mode_id="FM-1" if n < 5 else None) for n, case in enumerate(cases_of(100))]
     result = judged(passes([1] * 100, cases=cases), passes([1] * 100, cases=cases))
@@ -157,6 +173,15 @@ def test_repeats_of_a_binary_metric_go_by_majority() -> None:
     result = judged(passes([(1, 1, 0)] * 100), passes([(0, 1, 1)] * 100))
     assert (only(result).baseline, only(result).worse) == (1.0, 0)
     assert only(judged(passes([(1, 1, 0)] * 100), passes([(0, 1, 0)] * 100))).worse == 100
+
+
+def test_half_of_the_repeats_is_no_majority() -> None:
+    assert only(judged(passes([(1, 0)] * 50), passes([(1, 1)] * 50))).baseline == 0.0
+
+
+def test_repeat_that_could_not_be_scored_leaves_the_others() -> None:
+    result = judged(passes([(1, "abstained")] * 50), passes([("error", 0)] * 50))
+    assert (only(result).n_cases, only(result).worse) == (50, 50)
 
 
 def critical(n: int) -> list[object]:

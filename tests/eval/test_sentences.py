@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -61,6 +61,6 @@ def test_splits_where_a_reader_would(text: str, expected: list[str]) -> None:
     "unit", [".", " ", "a", "\n ", "[1]", ". [1", "a\n", "a. ", " \t", "A.", "…)", "\x00", "e\u0301"]
 )
 def test_long_hostile_text_takes_no_quadratic_time(unit: str) -> None:
-    started = perf_counter()
+    started = process_time()
     split_sentences(unit * (200_000 // len(unit)) + "x")
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2

@@ -32,6 +32,11 @@ def client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
+def test_new_store_prints_nothing(uri: str, capfd: pytest.CaptureFixture[str]) -> None:
+    log_run(CHILD, uri, "quiet")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_run_is_logged_with_its_interval_and_its_children(uri: str, tmp_path: Path) -> None:
     report = tmp_path / "report.md"
     report.write_text("fine")
@@ -71,11 +76,6 @@ def test_folder_is_logged_as_an_artifact(uri: str, tmp_path: Path) -> None:
     (tmp_path / "gate" / "gate.json").write_text("{}")
     run_id = log_run(TrackedRun("x", "folder", artifacts=(tmp_path / "gate",)), uri, "flywheel")
     assert [one.path for one in client(uri).list_artifacts(run_id, "gate")] == ["gate/gate.json"]
-
-
-def test_new_store_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    log_run(CHILD, f"sqlite:///{tmp_path / 'quiet.db'}", "flywheel")
-    assert capfd.readouterr() == ("", "")
 
 
 def test_missing_figures_are_left_out() -> None:

@@ -1,12 +1,12 @@
 import gzip
 import json
+from time import perf_counter
 
 import duckdb
 import numpy as np
-import polars as pl
 import pytest
 
-from eval.metrics.abstention import ABSTENTION_PATTERN, is_abstention, score_abstention
+from eval.metrics.abstention import ABSTENTION_PATTERN, are_abstentions, is_abstention, score_abstention
 from eval.sample import Sample
 
 LONG = " The mill was built in 1734 by a family of weavers, who kept it until the flood."
@@ -67,28 +67,35 @@ def test_answers_are_no_abstentions(text):
     assert not is_abstention(text)
 
 
-def by_engine(texts):
-    """What Python, Polars and DuckDB say of the texts."""
-    frame = pl.DataFrame({"text": texts}, schema={"text": pl.String})
-    polars = frame.select(pl.col("text").str.contains(ABSTENTION_PATTERN)).to_series().to_list()
-    rows = duckdb.connect().execute(
-        "select regexp_matches(text, $1) from (select unnest($2) as text)", [ABSTENTION_PATTERN, texts]
-    )
-    return [is_abstention(text) for text in texts], polars, [row[0] for row in rows.fetchall()]
+def by_duckdb(texts):
+    """What DuckDB makes of the pattern."""
+    query = "select regexp_matches(text, $1) from (select unnest($2) as text)"
+    return [row[0] for row in duckdb.connect().execute(query, [ABSTENTION_PATTERN, texts]).fetchall()]
 
 
-def test_the_pattern_means_the_same_in_duckdb_and_polars():
-    python, polars, duck = by_engine(ABSTENTIONS + ANSWERS)
-    assert python == polars == duck
+def test_the_pattern_means_the_same_to_duckdb():
+    texts = ABSTENTIONS + ANSWERS
+    assert by_duckdb(texts) == are_abstentions(texts)
 
 
-def test_the_engines_agree_on_mixed_texts():
+def test_duckdb_agrees_on_mixed_texts():
     rng = np.random.default_rng(11)
     pieces = [*ABSTENTIONS, *ANSWERS, "\n", "\n\n", " ", "...", "。", "However, ", "1. ", "“", "é", "\u00a0", "\u3000"]
     texts = ["".join(rng.choice(pieces, rng.integers(1, 6))) for _ in range(600)]
-    python, polars, duck = by_engine(texts)
-    assert 0.2 < np.mean(python) < 0.8
-    assert python == polars == duck
+    found = are_abstentions(texts)
+    assert 0.2 < np.mean(found) < 0.8
+    assert by_duckdb(texts) == found
+
+
+@pytest.mark.parametrize("piece", ["\n", "a. ", "no information ", "sorry ", "I don't know ", "cannot ", ": "])
+def test_a_hostile_text_takes_linear_time(piece):
+    started = perf_counter()
+    is_abstention(piece * 100_000)
+    assert perf_counter() - started < 5
+
+
+def test_a_lone_surrogate_is_read():
+    assert is_abstention("I don't know \ud800.")
 
 
 @pytest.mark.parametrize(

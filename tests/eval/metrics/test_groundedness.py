@@ -2,7 +2,7 @@ import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +93,13 @@ def test_the_order_of_passages_and_the_company_of_other_samples_do_not_matter() 
     assert detect([other, turned, other], packaged_detector())[1] == alone
 
 
+def test_of_equally_near_passages_the_order_decides_nothing() -> None:
+    near = (Passage("a", "Red kettles boil. They are heavy."), Passage("b", "Red kettles boil. They do not leak."))
+    assert judged("Red kettles boil and leak.", near) == judged("Red kettles boil and leak.", near[::-1])
+    equal = (Passage("a", "Red kettles boil loudly."), Passage("b", "Red kettles boil slowly."))
+    assert judged("Red kettles boil.", equal) == judged("Red kettles boil.", equal[::-1])
+
+
 def test_an_answer_that_only_abstains_is_not_unsupported() -> None:
     score = judged("I don't know based on the passages. The passages do not mention the warranty.")
     assert score.groundedness == 1.0
@@ -145,9 +152,9 @@ UNITS = ("a", "😀", "e\u0301", "\x00", ". ", "kettle. ", "9", "1:1 ", "[1", "a
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_hundred_kilobytes_of_anything_take_no_quadratic_time(unit: str) -> None:
     text = unit * (100_000 // len(unit))
-    started = perf_counter()
+    started = process_time()
     detect([sample(text, (Passage("p", text),))], packaged_detector())
-    assert perf_counter() - started < 8
+    assert process_time() - started < 8
 
 
 def test_a_detector_survives_json() -> None:

@@ -161,19 +161,19 @@ def test_the_app_answers_and_leaves_nothing_running_when_it_is_ended(tmp_path):
     open_queue(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "flywheel", "--workspace", str(tmp_path), "annotate", "app", "--port", str(port)],
+    command = "from flywheel.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "--workspace", str(tmp_path), "annotate", "app", "--port", str(port)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "FLYWHEEL_ANNOTATOR": "ann"},
-    )
-    try:
-        assert f"labelling as ann at http://127.0.0.1:{port}" in started.stdout.readline()
-        assert answers(port)
-    finally:
-        started.send_signal(signal.SIGTERM)
+    ) as started:
+        try:
+            assert f"labelling as ann at http://127.0.0.1:{port}" in started.stdout.readline()
+            assert answers(port)
+        finally:
+            started.send_signal(signal.SIGTERM)
         assert started.wait(10) == 0
-        started.stdout.close()
     assert not listens(port)
 
 
