@@ -127,7 +127,7 @@ def show_empty(desk: Desk) -> None:
             "are with others, or you skipped them."
         )
     else:
-        st.success(f"All {counted.total} tasks of {week_title(desk.week)} are done. Next:")
+        st.info(f"All {counted.total} tasks of {week_title(desk.week)} are done. Next:")
         st.code(f"flywheel run --week {desk.week} --continue", language=None)
 
 
@@ -192,7 +192,7 @@ def show_form(desk: Desk, task: Task, given: Label | None) -> None:
                 args=(choice,),
             )
         if problem := st.session_state.pop("problem", None):
-            st.warning(problem)
+            st.info(problem)
         ask_details(task, given)
         st.form_submit_button(
             "Replace my label" if given else "Submit",
@@ -246,12 +246,12 @@ def choose_verdict(verdict: Verdict) -> None:
 
 def submit(desk: Desk, task: Task, opened_at: datetime) -> None:
     """Store what the form says, once, and make room for the next task."""
+    if st.session_state.get("task_id") != task.task_id:
+        return  # a second press that came after the first was stored
     verdict = st.session_state.verdict
     if verdict is None:
         st.session_state.problem = "Choose pass (1), fail (2) or defer (3) first; nothing is stored yet."
         return
-    if st.session_state.get("task_id") != task.task_id:
-        return  # a second press that came after the first was stored
     said: dict[str, Any] = {
         "verdict": verdict,
         "note": answer_to("note", task) or "",

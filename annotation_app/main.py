@@ -19,7 +19,7 @@ def main() -> None:
     try:
         page.run()
     except UserError as error:
-        st.error("This did not work:")
+        st.info("This did not work:")
         st.text(str(error))
 
 

@@ -33,7 +33,7 @@ def show_week(week: str, folder: Path) -> None:
     try:
         facts = msgspec.json.decode((folder / "report.json").read_bytes(), type=WeekFacts)
     except msgspec.MsgspecError:
-        st.warning(f"The report of {week_title(week)} was written by another version. Write it again:")
+        st.info(f"The report of {week_title(week)} was written by another version. Write it again:")
         st.code(f"flywheel report --week {week}", language=None)
         return
     said = write_headline(facts)

@@ -25,8 +25,10 @@ STYLE = f"""<style>
 .fw-passage.fw-closest {{ border-left-color: {ACCENT}; }}
 .fw-passage summary {{ cursor: pointer; color: {ACCENT}; font-size: .85rem; margin: .25rem 0; }}
 .fw-passage h4 {{ font-size: .9rem; font-weight: 600; margin: 0 0 .25rem; padding: 0; overflow-wrap: anywhere; }}
+.fw-more {{ display: none; }}
 @media (min-width: 641px) {{
-  .fw-answer {{ max-height: 45vh; overflow-y: auto; }}
+  .fw-more {{ display: block; border-top: 1px dashed currentColor; }}
+  .fw-answer {{ max-height: 30vh; overflow-y: auto; }}
   .st-key-passages {{ position: sticky; top: 4.25rem; max-height: calc(100vh - 5rem); overflow-y: auto; }}
 }}
 </style>"""

@@ -9,6 +9,9 @@ from flywheel.report.wording import FOLD_CHARACTERS, FOLD_LINES, number, visible
 LEAST_FOLDED = 80
 """A passage with fewer characters left after the fold is shown whole."""
 
+LONG_ANSWER, LONG_LINES = 600, 8
+"""An answer with more characters or lines may not fit its frame on a wide screen."""
+
 
 def safe(text: str) -> str:
     """Escape a text of a trace for HTML."""
@@ -34,7 +37,9 @@ def answer_html(payload: TaskPayload, chosen: int | None, are_marks_shown: bool)
             title = f' title="{doubt_words(payload.sentences[part.number - 1], part.doubt)}"'
         pieces.append(f'<sup>{part.number}</sup><span class="{" ".join(classes)}"{title}>{safe(part.text)}</span>')
     said = "".join(pieces) or '<span class="fw-note">(the answer is empty)</span>'
-    return f'<p class="fw-name">Answer</p><div class="fw-text fw-answer">{said}</div>'
+    is_long = len(payload.response) > LONG_ANSWER or payload.response.count("\n") > LONG_LINES
+    more = '<div class="fw-note fw-more">The answer goes on: scroll it to the end.</div>' if is_long else ""
+    return f'<p class="fw-name">Answer</p><div class="fw-text fw-answer">{said}</div>{more}'
 
 
 def doubt_words(sentence: TaskSentence, doubt: int) -> str:

@@ -155,7 +155,7 @@ def flywheel(workspace: Workspace, *words: str) -> None:
     import contextlib
     import io
 
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         cli.main(["--workspace", str(workspace.root), *words], standalone_mode=False)
 
 
@@ -202,7 +202,7 @@ def measure(workspace: Workspace, week: str, key: Mapping[str, Any], labels: int
             detector_for(db, week).trained_on,
             len(unseen),
             auroc(predictions, fails),
-            balanced_accuracy([p > threshold for p in predictions], fails),
+            balanced_accuracy([p >= threshold for p in predictions], fails),
             labels,
             found["value"],
             found["low"],

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
+from statistics import NormalDist
 
 import numpy as np
 
@@ -263,7 +264,14 @@ def conclude(one: Judged, p_adjusted: float | None, n_blocking: int, policy: Gat
     verdict = verdict_of(paired, paired.p_worse if p_adjusted is None else p_adjusted, one.margin, policy.alpha)
     counts = one.slice == ALL or verdict != "INCONCLUSIVE" or can_pass(one, policy.alpha)
     up = one.metric.facts.higher_is_better
-    decided = cases_to_decide(paired, one.margin) if verdict == "INCONCLUSIVE" else None
+    passes_at, blocks_at = None, None
+    if verdict == "INCONCLUSIVE":
+        decided = cases_to_decide(paired, one.margin)
+        passes_at, blocks_at = decided.to_pass, decided.to_block
+    if blocks_at is not None:
+        # The interval is not adjusted but the p that blocks is, so it takes more cases than the interval says.
+        strictness = 1 if p_adjusted is None else holm_factor(n_blocking, policy.alpha)
+        blocks_at = max(ceil(blocks_at * strictness), paired.n_cases + 1)
     return Comparison(
         metric=one.metric.name,
         title=one.metric.facts.title,
@@ -287,9 +295,15 @@ def conclude(one: Judged, p_adjusted: float | None, n_blocking: int, policy: Gat
         verdict=verdict,
         counts_as=capped(verdict, one.tier) if counts else None,
         detectable_drop=detectable_drop(one, n_blocking, policy.alpha),
-        passes_at=decided.to_pass if decided else None,
-        blocks_at=decided.to_block if decided else None,
+        passes_at=passes_at,
+        blocks_at=blocks_at,
     )
+
+
+def holm_factor(n_blocking: int, alpha: float) -> float:
+    """How many times the cases it takes to reject at the first of Holm's steps instead of unadjusted."""
+    normal = NormalDist()
+    return (normal.inv_cdf(alpha / 2 / n_blocking) / normal.inv_cdf(alpha / 2)) ** 2
 
 
 def detectable_drop(one: Judged, n_blocking: int, alpha: float) -> float | None:

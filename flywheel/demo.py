@@ -18,7 +18,7 @@ import numpy as np
 
 from eval.errors import UserError
 from flywheel.sample import Question, read_documents, read_questions
-from flywheel.trace import last_complete_week, week_start
+from flywheel.trace import FailureType, last_complete_week, week_start
 from flywheel.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ dev = 0.1
 
 [suite]
 metrics = ["retrieval_hit", "retrieval_recall", "token_f1", "abstention_correct", "groundedness"]
+
+# A small suite cannot rule out small drops: 10 points is what some fifty cases can decide.
+[gate]
+margin = 0.10
+metrics = ["retrieval_hit", "retrieval_recall", "token_f1", "abstention_correct", "groundedness"]
 """
 
 Tell = Callable[[str], None]
@@ -65,7 +70,7 @@ def stage(tell: Tell, name: str) -> Iterator[list[str]]:
     started = time.perf_counter()
     said: list[str] = []
     yield said
-    tell(f"{name:<12}{'; '.join(said):<88} {time.perf_counter() - started:5.1f} s")
+    tell(f"{name:<15} {'; '.join(said):<88} {time.perf_counter() - started:5.1f} s")
 
 
 def play(folder: Path, now: datetime, tell: Tell) -> Played:
@@ -79,7 +84,7 @@ def play(folder: Path, now: datetime, tell: Tell) -> Played:
 
     def step(event: Event) -> None:
         if event.kind != "start":
-            tell(f"  {event.step:<10}{event.text:<88} {event.seconds:5.1f} s")
+            tell(f"  {event.step:<13} {event.text:<88} {event.seconds:5.1f} s")
 
     with stage(tell, "knowledge") as said:
         whole, half = build_indexes(workspace)
@@ -88,20 +93,20 @@ def play(folder: Path, now: datetime, tell: Tell) -> Played:
         with stage(tell, "traffic") as said:
             asked = play_week(workspace, broken, week)
             said.append(f"{asked} questions in {week}, answered with the half-built index and a top-k of 1")
-        tell(f"phase 1     flywheel --workspace {folder} run --week {week}")
+        tell(f"phase 1         flywheel --workspace {folder} run --week {week}")
         run_phase_one(workspace, week, step)
         with stage(tell, "labels") as said:
             passed, failed = annotate(workspace, week)
             said.append(f"{passed} pass, {failed} fail, by a scripted annotator from the answer key (no person)")
         with served(fixed, workspace.root / "suite-traces") as url:
             workspace = with_pipeline(workspace, url)
-            tell(f"phase 2     flywheel --workspace {folder} run --week {week} --continue")
+            tell(f"phase 2         flywheel --workspace {folder} run --week {week} --continue")
             run_phase_two(workspace, week, step)
         with stage(tell, "baseline") as said:
             said.append(bless_newest(workspace, now))
         gates = []
         for name, pipeline in (("identical", fixed), ("broken", broken)):
-            with stage(tell, f"gate {name}"[:12]) as said:
+            with stage(tell, f"gate {name}") as said:
                 verdict, headline, place = gate(workspace, pipeline, name)
                 said.append(f"{verdict}: {headline}")
                 gates.append((name, verdict, place))
@@ -227,7 +232,7 @@ def judge(task: "Task", question: Question) -> "list[Label]":
     if any(" ".join(sentence.split()) in " ".join(response.split()) for sentence in question.evidence):
         return [label]
     missed = not found & set(question.documents)
-    kind = "retrieval_miss" if missed else "wrong_abstention" if abstained else "incomplete_answer"
+    kind: FailureType = "retrieval_miss" if missed else "wrong_abstention" if abstained else "incomplete_answer"
     failed = replace(
         label, verdict="fail", failure_type=kind, severity="P2", corrected_response=question.reference or ""
     )
@@ -293,7 +298,9 @@ def gate(workspace: Workspace, pipeline: "RagPipeline", name: str) -> tuple[str,
     with served(pipeline, workspace.root / "suite-traces") as url, open_pipeline(url) as candidate:
         run = run_suite(suite, candidate, workspace.runs / f"candidate-{name}")
     _, baseline = read_blessed_run(workspace.runs)
-    result = decide(baseline, run, GatePolicy(), np.random.default_rng(SEED))
+    settings = workspace.settings.gate
+    policy = GatePolicy(margin=settings.margin, metrics=settings.metrics)
+    result = decide(baseline, run, policy, np.random.default_rng(SEED))
     folder = workspace.root / f"gate-{name}"
     write_gate(result, exit_code(result.verdict, "warn"), folder)
     return result.verdict, headline(result), folder

@@ -52,7 +52,7 @@ def estimate_week(population: Sequence[PopulationRow], outcomes: Mapping[str, bo
 def by_stratum(rows: Sequence[PopulationRow]) -> dict[str, list[PopulationRow]]:
     """Group rows by stratum, in order of the predictions, what has none last."""
     grouped: dict[str, list[PopulationRow]] = {}
-    for row in sorted(rows, key=lambda row: (row.stratum == UNSCORED, row.stratum, row.trace_id)):
+    for row in sorted(rows, key=lambda row: (row.stratum == UNSCORED, row.prediction or 0.0, row.trace_id)):
         grouped.setdefault(row.stratum, []).append(row)
     return grouped
 

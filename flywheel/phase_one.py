@@ -81,7 +81,7 @@ def score(job: Job) -> Said:
 def triage(job: Job) -> Said:
     """Which traces look failed."""
     settings = job.workspace.settings.triage
-    threshold = settings.unsupported_above
+    threshold = settings.unsupported_from
     if threshold is None:
         threshold = detector_for(job.db, job.week).threshold
     count = triage_week(job.db, job.week, settings, threshold)

@@ -103,7 +103,7 @@ def learn(job: Job) -> Said:
     """Refit the detector; what it learns serves from the next week on."""
     labels = draws.gold_labels(job.db, FIRST_WEEK, job.week)
     found = recalibrate(job.db, job.week, labels, roles_of(job.workspace.settings))
-    said = f"from {found.valid_from} on: trained on {found.trained_on}"
+    said = f"the detector from {found.valid_from} on learned from {found.labels} labels"
     said += f"; {found.kept_for_gate} labels kept for the gate" if found.kept_for_gate else ""
     return Said(said, asdict(found))
 

@@ -63,7 +63,8 @@ class PlannedDraw:
 def draw_week(week: str, population: Sequence[Candidate], labels: int, bins: int, least: int) -> PlannedDraw:
     """Draw `labels` traces of a population, the same ones whenever the population and the numbers are the same.
 
-    `bins` is the number of strata by prediction, `least` the fewest drawn from each.
+    `bins` is the number of strata by prediction, fewer where `labels` cannot give each of them `least`; `least` is
+    the fewest drawn from each.
     """
     ordered = sorted(population, key=lambda candidate: candidate.trace_id)
     fingerprint = sha256(
@@ -73,7 +74,8 @@ def draw_week(week: str, population: Sequence[Candidate], labels: int, bins: int
     ).hexdigest()
     seed = int(fingerprint[:12], 16)
     rng = np.random.default_rng(seed)
-    strata = stratify(ordered, bins)
+    affordable = labels // least - any(candidate.prediction is None for candidate in ordered)
+    strata = stratify(ordered, max(1, min(bins, affordable)))
     sizes = {name: len(members) for name, members in strata.items()}
     means = {name: mean_prediction(members) for name, members in strata.items()}
     allocation = allocate(sizes, means, labels, least)
@@ -97,20 +99,21 @@ def draw_week(week: str, population: Sequence[Candidate], labels: int, bins: int
 
 
 def stratify(population: Sequence[Candidate], bins: int) -> dict[str, list[Candidate]]:
-    """Split a population at quantiles of its predictions; what has none is a stratum of its own."""
+    """Split a population at quantiles of its predictions, lowest first; what has none is a stratum of its own, last."""
     scored = [c for c in population if c.prediction is not None]
     strata: dict[str, list[Candidate]] = {}
     if scored:
         values = np.array([c.prediction for c in scored])
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
-        for candidate, place in zip(scored, np.searchsorted(edges, values, side="right"), strict=True):
+        places = np.searchsorted(edges, values, side="right")
+        for candidate, place in sorted(zip(scored, places, strict=True), key=lambda pair: pair[1]):
             low = values.min() if place == 0 else edges[place - 1]
             high = values.max() if place == len(edges) else edges[place]
             strata.setdefault(f"{place + 1}: {low:.2f}-{high:.2f}", []).append(candidate)
     unscored = [c for c in population if c.prediction is None]
     if unscored:
         strata[UNSCORED] = unscored
-    return dict(sorted(strata.items()))
+    return strata
 
 
 def mean_prediction(members: Sequence[Candidate]) -> float:

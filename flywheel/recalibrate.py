@@ -39,6 +39,11 @@ def detector_for(db: duckdb.DuckDBPyConnection, week: str) -> "Detector":
     return Detector.from_json(content) if content else packaged_detector()
 
 
+def spans_of(label: GoldLabel) -> tuple[tuple[int, int], ...] | None:
+    """The unsupported parts of an answer: none of it where it passed, None where it failed and nobody marked any."""
+    return () if label.verdict == "pass" else label.spans or None
+
+
 def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldLabel], roles: Roles) -> Recalibration:
     """Refit the packaged detector on the labels up to a week, and store it for the weeks after.
 
@@ -54,7 +59,7 @@ def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldL
     detector = packaged_detector()
     if len(usable) >= FEWEST_LABELS:
         answers = [
-            LabelledAnswer(samples[label.trace_id], label.verdict == "pass", label.spans or None) for label in usable
+            LabelledAnswer(samples[label.trace_id], label.verdict == "pass", spans_of(label)) for label in usable
         ]
         detector = fit_detector(answers, detector, f"{len(usable)} labels of this workspace up to {week}")
     valid_from = week_of(week_start(week) + timedelta(days=7))

@@ -60,9 +60,9 @@ class Scoring(Section):
 
 
 class Triage(Section):
-    """Above these a trace is flagged. `unsupported_above` null takes the threshold of the detector in force."""
+    """From these on a trace is flagged. `unsupported_from` null takes the threshold of the detector in force."""
 
-    unsupported_above: float | None = Field(default=None, ge=0, le=1)
+    unsupported_from: float | None = Field(default=None, ge=0, le=1)
     slow_ms: float = Field(default=15_000, gt=0)
     low_rating: int = Field(default=2, ge=1, le=5)
     retrieval_overlap_below: float = Field(default=0.05, ge=0, le=1)
@@ -104,7 +104,10 @@ class Suite(Section):
 
 
 class Gate(Section):
-    """Margins are in proportions (0.05 is 5 points); `tiers` maps a metric to critical, supporting or advisory."""
+    """Margins are in proportions (0.05 is 5 points); `tiers` maps a metric to critical, supporting or advisory.
+
+    `metrics` null compares all that both runs measured.
+    """
 
     alpha: float = Field(default=0.05, gt=0, lt=1)
     margin: float = Field(default=0.05, ge=0, le=1)
@@ -112,6 +115,7 @@ class Gate(Section):
     tiers: dict[str, Literal["critical", "supporting", "advisory"]] = {}
     coverage_floor: float = Field(default=0.95, ge=0, le=1)
     on_inconclusive: Literal["fail", "warn", "pass"] = "warn"
+    metrics: tuple[str, ...] | None = None
 
 
 class Tracking(Section):

@@ -29,7 +29,7 @@ class TriageCount:
 def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, threshold: float) -> TriageCount:
     """Write what is flagged in a week, in place of what was. The first rule that fits gives the failure type.
 
-    `threshold` is the probability of an unsupported answer above which a trace is flagged. Severity:
+    `threshold` is the probability of an unsupported answer from which on a trace is flagged. Severity:
     P0 a contradiction or an unsupported answer that the user also disliked, P1 an error or a clearly unsupported
     answer, P2 an answer that lacks support or retrieval, P3 slowness and dislike alone.
     """
@@ -46,7 +46,7 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
                 when is_error then 'error'
                 when is_abstention and is_empty_retrieval then 'empty_retrieval'
                 when is_abstention then 'wrong_abstention'
-                when unsupported > $threshold then 'unsupported_claim'
+                when unsupported >= $threshold then 'unsupported_claim'
                 when is_empty_retrieval then 'empty_retrieval'
                 when overlap < $overlap then 'retrieval_miss'
                 when is_negative_feedback then 'negative_feedback'

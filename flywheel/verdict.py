@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.errors import UserError
+from eval.errors import OperationalError, UserError
+from flywheel.quality import detector_shares
 from flywheel.recalibrate import detector_for
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, Said
@@ -119,7 +120,10 @@ def compare_with_baseline(job: Job) -> Said:
         return Said(note, {"verdict": None, "note": note})
     baseline, candidate = arms
     policy = gate_policy(job)
-    result = decide(baseline, candidate, policy, np.random.default_rng(int(name.rpartition("-")[2], 16)))
+    try:
+        result = decide(baseline, candidate, policy, np.random.default_rng(int(name.rpartition("-")[2], 16)))
+    except OperationalError as error:
+        return Said(f"no verdict: {error}", {"verdict": None, "note": f"no verdict: {error}"})
     folder = job.workspace.report(job.week) / "gate"
     write_gate(result, exit_code(result.verdict, policy.on_inconclusive), folder)
     headline = gate_headline(result)
@@ -163,7 +167,19 @@ def gate_policy(job: Job) -> "GatePolicy":
         tiers=settings.tiers,
         coverage_floor=settings.coverage_floor,
         on_inconclusive=settings.on_inconclusive,
+        metrics=settings.metrics,
+        measured_judges=frozenset({"groundedness"}) if is_measured(job) else frozenset(),
     )
+
+
+def is_measured(job: Job) -> bool:
+    """Whether this week's labels show that the detector tells failures from passes.
+
+    They do when the lower ends of its TPR and TNR, on sources that it never saw, add up to more than one: then it
+    beats every constant guess, and may block. Until then it can only warn.
+    """
+    tpr, tnr, _ = detector_shares(job)
+    return tpr is not None and tnr is not None and tpr.low + tnr.low > 1
 
 
 def gate_figures(result: "GateResult") -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Puts together what the weekly report says, out of the warehouse, and writes it."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from eval.errors import UserError
 from flywheel.labels import queue
+from flywheel.quality import detector_shares
 from flywheel.recalibrate import detector_for
 from flywheel.report import write_report
 from flywheel.report.facts import (
@@ -135,33 +135,9 @@ def instrument_facts(job: Job, has_labels: bool) -> InstrumentFacts:
     """The detector of the week; beside people's verdicts where there are some on sources that it has never seen."""
     detector = detector_for(job.db, job.week)
     threshold = step(job, 1, "triage")["threshold"]
-    parts: tuple[RatePart | None, RatePart | None] = (None, None)
-    labels = 0
-    if has_labels:
-        seen = detector.training_groups
-        judged = [row for row in figures.judged_predictions(job.db, job.week) if row[0] not in seen]
-        labels = len(judged)
-        parts = (
-            share([(weight, p > threshold) for _, p, fails, weight in judged if fails]),
-            share([(weight, p <= threshold) for _, p, fails, weight in judged if not fails]),
-        )
+    tpr, tnr, labels = detector_shares(job) if has_labels else (None, None, 0)
+    parts = [RatePart(part.value, part.low, part.high, part.n) if part else None for part in (tpr, tnr)]
     return InstrumentFacts(detector.instrument.id, detector.trained_on, threshold, labels, None, *parts)
-
-
-def share(weighted: Sequence[tuple[float, bool]]) -> RatePart | None:
-    """Give a share from a stratified draw, each label weighted by how many traces it stands for.
-
-    The interval is Wilson's at Kish's effective size, (sum w)^2 / sum w^2. None where there is nothing.
-    """
-    from eval.statistics.intervals import wilson_interval
-
-    if not weighted:
-        return None
-    total = sum(weight for weight, _ in weighted)
-    value = sum(weight for weight, hit in weighted if hit) / total
-    effective = total**2 / sum(weight**2 for weight, _ in weighted)
-    interval = wilson_interval(value * effective, effective)
-    return RatePart(value, interval.low, interval.high, len(weighted))
 
 
 def rates(job: Job) -> dict[str, Rate]:

@@ -22,7 +22,7 @@ HEAVY = {"torch", "ragas", "mlflow", "streamlit", "umap", "ray", "sentence_trans
 
 STAGES = (
     "trace", "settings", "workspace", "sources", "plan", "modes", "labels", "warehouse", "ingest", "signals", "scoring",
-    "triage", "collect", "estimate", "golden", "recalibrate", "enqueue", "report", "week", "weekly_report", "phase_one",
+    "triage", "collect", "estimate", "golden", "recalibrate", "enqueue", "report", "week", "quality", "weekly_report", "phase_one",
     "verdict", "track", "phase_two", "sample", "serving", "demo", "cli",
 )  # fmt: skip
 """The modules of `flywheel` in the order data flows: one may import what comes before it, never what comes after.

@@ -16,14 +16,16 @@ from eval.outputs.words import (
     percent,
     provenance,
     shown,
+    weightiest_first,
     what_decides,
 )
 
 MARKER = "<!-- flywheel-gate -->"
 """By this a job finds its own comment and replaces it."""
 
-SHOWN_FLIPS = 15
-LONGEST_TEXT = 1200
+SHOWN_FLIPS = 12
+SHOWN_ROWS = 40
+LONGEST_TEXT = 1000
 """So a comment stays below the 65,536 characters that GitHub takes."""
 
 
@@ -49,7 +51,8 @@ def failure_markdown(message: str) -> str:
 
 
 def table(comparisons: Iterable[Comparison]) -> str:
-    """Write all comparisons, those that matter first."""
+    """Write the comparisons, those that matter first."""
+    ordered = weightiest_first(comparisons)
     rows = [
         "| metric | n | baseline | candidate | difference [95 %], points | p | verdict |",
         "|---|--:|--:|--:|--:|--:|---|",
@@ -57,9 +60,10 @@ def table(comparisons: Iterable[Comparison]) -> str:
     rows += [
         f"| {name_of(one, cell)} ({one.tier}) | {one.n_cases} | {percent(one.baseline)} | {percent(one.candidate)} "
         f"| {interval(one)} | {p_value(one.p_worse if one.p_adjusted is None else one.p_adjusted)} | {verdict(one)} |"
-        for one in comparisons
+        for one in ordered[:SHOWN_ROWS]
     ]
-    return "\n".join(rows)
+    more = len(ordered) - SHOWN_ROWS
+    return "\n".join(rows) + (f"\n\n{more} more comparisons are in the HTML report." if more > 0 else "")
 
 
 def verdict(one: Comparison) -> str:

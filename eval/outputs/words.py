@@ -1,10 +1,10 @@
 """A gate's result in words and figures, the same in every output."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from eval.gate import Comparison, GateResult
-from eval.policy import Verdict
+from eval.policy import ORDER, Verdict
 
 UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
@@ -12,6 +12,8 @@ UNSHOWABLE = re.compile(
 """Control characters, half surrogate pairs, and marks that reverse or hide the text around them."""
 
 SIGNS: dict[Verdict, str] = {"PASS": "✅", "WARN": "⚠️", "INCONCLUSIVE": "❔", "BLOCK": "⛔"}
+PLAIN_SIGNS: dict[Verdict, str] = {"PASS": "✓", "WARN": "!", "INCONCLUSIVE": "?", "BLOCK": "✕"}
+"""For pages: not every machine has a font with emoji."""
 
 Quote = Callable[[str], str]
 """Makes text that others wrote harmless where it is going to stand."""
@@ -62,6 +64,13 @@ def deciding(result: GateResult) -> Comparison | None:
     """Give the comparison that the verdict rests on: the most certain one, None where a case decided."""
     found = [one for one in result.comparisons if one.counts_as == result.verdict]
     return min(found, key=lambda one: (one.p_worse, one.low), default=None)
+
+
+def weightiest_first(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """Put what blocks before what is undecided, warns or passes; what does not count comes last."""
+    return sorted(
+        comparisons, key=lambda one: -1 if one.counts_as is None else ORDER.index(one.counts_as), reverse=True
+    )
 
 
 def headline(result: GateResult, quote: Quote = one_line) -> str:

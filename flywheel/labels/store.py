@@ -87,7 +87,9 @@ def open_labels(url: str) -> LabelStore:
     """
     try:
         address = sa.make_url(url)
-        engine = sa.create_engine(address, pool_pre_ping=True)
+        is_sqlite = address.get_backend_name() == "sqlite"
+        # A SQLite file is opened anew for each transaction, so that no handle outlives it.
+        engine = sa.create_engine(address, poolclass=sa.NullPool if is_sqlite else None, pool_pre_ping=not is_sqlite)
     except (ArgumentError, NoSuchModuleError) as error:
         raise UserError(
             f"labels.url is no database URL ({error}); write it like sqlite:///labels.db or postgresql://host/name"
@@ -96,7 +98,7 @@ def open_labels(url: str) -> LabelStore:
         raise UserError(
             f"labels.url needs the driver {error.name!r}; install it with pip install 'rag-flywheel[postgres]'"
         ) from error
-    if engine.dialect.name == "sqlite":
+    if is_sqlite:
         set_up_sqlite(engine)
     store = LabelStore(engine, address.render_as_string(hide_password=True))
     with writing(store) as connection:

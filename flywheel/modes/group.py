@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 from eval.errors import OperationalError
 
 FEW = 15
-"""Fewer failures than this are too few for UMAP: each gets a group then, its own where none resembles it."""
+"""Fewer distinct failures are too few for UMAP: each gets a group then, its own where none resembles it."""
 FEW_COSINE = 0.5
 """Mean cosine down to which the few are joined."""
+SAME_COSINE = 0.95
+"""Groups whose centres are this near are one: what the cut split there is the noise of the projection."""
 DIMENSIONS = 5
 NEIGHBOURS = 15
 CORE_NEIGHBOURS = 3
 SHARE = 0.02
 """The least share of a week's failures that makes a group at the first cut: people read about twenty groups."""
 FEWEST_GROUPS = 3
-LARGEST_SHARE = 0.7
+LARGEST_SHARE = 0.5
 CLOSE = 0.1
 """An outlier joins the nearest group if a tenth of the group's own are farther from its centre."""
 TEMPERATURE = 0.1
@@ -44,9 +46,9 @@ class Grouping:
 def group(vectors: Vectors, min_size: int, seed: int, fit_rows: int = 20_000) -> Grouping:
     """Group unit vectors, one a row, alike for any order of the rows.
 
-    Under 15 rows every row has a group, if only its own. From there on a group has `min_size` rows or more, unless that
-    leaves under 3 groups or one with 70 %: then it may have half as many. Of more than `fit_rows` rows a random
-    sample is grouped, and the others join the nearest group if they are close.
+    Under 15 distinct rows every row has a group, if only its own. From there on a group has `min_size` rows or more,
+    unless that leaves under 3 groups or one with half of all: then it may have half as many. Of more than `fit_rows`
+    rows a random sample is grouped, and the others join the nearest group if they are close.
     """
     order = np.lexsort(np.round(vectors, 4).T[::-1]) if len(vectors) else np.arange(0)
     rows = vectors[order]
@@ -62,11 +64,20 @@ def group(vectors: Vectors, min_size: int, seed: int, fit_rows: int = 20_000) ->
 
 def group_fitted(rows: Vectors, min_size: int, seed: int) -> tuple[Labels, Numbers]:
     """Group rows that are already in an order of their own, and lay them out in two dimensions."""
-    if len(rows) < FEW:
-        return join_alike(rows), flatten(rows)
+    _, first, copies = np.unique(np.round(rows, 4), axis=0, return_index=True, return_inverse=True)
+    if len(first) < FEW:
+        distinct = rows[first]
+        return join_alike(distinct, FEW_COSINE)[copies], flatten(distinct)[copies]
     near = reduce(rows, DIMENSIONS, 0.0, seed)
     labels = cut(near, min_size)
-    return labels if labels.max() >= 0 else join_alike(rows), reduce(rows, 2, 0.1, seed)
+    labels = merge_same(rows, labels) if labels.max() >= 0 else join_alike(rows, FEW_COSINE)
+    return labels, reduce(rows, 2, 0.1, seed)
+
+
+def merge_same(rows: Vectors, labels: Labels) -> Labels:
+    """Make one of the groups whose centres nearly coincide."""
+    joined = join_alike(centroids_of(rows, labels), SAME_COSINE)
+    return np.where(labels >= 0, joined[labels], -1)
 
 
 def reduce(rows: Vectors, dimensions: int, min_dist: float, seed: int) -> Numbers:
@@ -104,13 +115,13 @@ def cut(near: Numbers, min_size: int) -> Labels:
 
 
 def is_collapsed(labels: Labels) -> bool:
-    """Whether fewer than 3 groups came out, or one holds 70 % of all rows."""
+    """Whether fewer than 3 groups came out, or one holds half of all rows."""
     sizes = np.bincount(labels[labels >= 0])
     return len(sizes) < FEWEST_GROUPS or int(sizes.max()) >= LARGEST_SHARE * len(labels)
 
 
-def join_alike(rows: Vectors) -> Labels:
-    """Join rows as long as their mean cosine is 0.5 or more (average linkage); the rest stay single."""
+def join_alike(rows: Vectors, cosine: float) -> Labels:
+    """Join rows as long as their mean cosine is at least `cosine` (average linkage); the rest stay single."""
     if len(rows) < 2:
         return np.zeros(len(rows), dtype=np.int64)
     from scipy.cluster.hierarchy import fcluster, linkage
@@ -119,7 +130,7 @@ def join_alike(rows: Vectors) -> Labels:
     distance = np.clip(1.0 - rows.astype(np.float64) @ rows.T, 0.0, 2.0)
     np.fill_diagonal(distance, 0.0)
     tree = linkage(squareform((distance + distance.T) / 2), method="average")
-    return np.asarray(fcluster(tree, 1.0 - FEW_COSINE, criterion="distance"), dtype=np.int64) - 1
+    return np.asarray(fcluster(tree, 1.0 - cosine, criterion="distance"), dtype=np.int64) - 1
 
 
 def flatten(rows: Vectors) -> Numbers:

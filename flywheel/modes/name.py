@@ -12,6 +12,8 @@ from flywheel.modes.phrase import MASK_WORDS, Failure, asked_and_said, type_word
 TERMS = 8
 TITLE_TERMS = 3
 EXEMPLARS = 3
+SPOKEN_SHARE = 0.1
+"""A term that fewer failures of a mode say tells nothing of it; nor does one that a single failure says, of several."""
 
 
 def mode_terms(groups: Sequence[Sequence[Failure]], count: int = TERMS) -> list[tuple[str, ...]]:
@@ -19,8 +21,8 @@ def mode_terms(groups: Sequence[Sequence[Failure]], count: int = TERMS) -> list[
 
     weight(t, g) = f(t, g) / F(g) * log(1 + A / f(t)), where f(t, g) is the number of failures of group g that say t,
     F(g) its sum over t, f(t) its sum over g, and A the mean of F (Grootendorst, BERTopic, arXiv 2203.05794).
-    Failures are counted instead of occurrences, so that one wordy answer names no mode. A word that stands in a pair
-    already given is left out.
+    Failures are counted instead of occurrences, so that one wordy answer names no mode. A pair counts double, since
+    each of its words is as frequent; terms that share a word with a heavier one are left out.
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
@@ -35,7 +37,9 @@ def mode_terms(groups: Sequence[Sequence[Failure]], count: int = TERMS) -> list[
     rarity = np.log1p(spoken_in_group.mean() / counts.sum(axis=0))
     weights = counts / np.maximum(spoken_in_group, 1.0) * rarity
     names = vectorizer.get_feature_names_out()
-    return [tellings(names, row, count) for row in weights]
+    weights *= [1 + name.count(" ") for name in names]
+    least = [[min(len(members), max(2, SPOKEN_SHARE * len(members)))] for members in groups]
+    return [tellings(names, row, count) for row in np.where(counts >= least, weights, 0.0)]
 
 
 def terms_of(failure: Failure, unspoken: frozenset[str]) -> set[str]:

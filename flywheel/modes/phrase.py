@@ -34,6 +34,7 @@ MASKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b[a-z]{1,5}[-_]?\d{3,}\b", " identifier "),
         (r"\b(?=\w*\d\w*\d)(?=\w*[a-z])\w{6,}\b", " identifier "),
         (r"\b\d+(?:[.,]\d+)*(?:st|nd|rd|th)?\b", " number "),
+        (r"\w*\d\w*", " identifier "),
     )
 )
 MASK_WORDS = frozenset(("link", "address", "date", "time", "amount", "percentage", "identifier", "number", "name"))
@@ -111,9 +112,9 @@ def without_names(words: list[str]) -> list[str]:
         return [word.lower() for word in spoken]
     kept: list[str] = []
     previous = "."
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         in_name = kept[-1:] == ["name"] and previous not in STOPS
-        if word in STOPS or (in_name and word in INSIDE_NAMES and is_capital(following)):
+        if word in STOPS or (in_name and word in INSIDE_NAMES and goes_on(following)):
             pass
         elif not is_name(word, following, opening=previous in STOPS):
             kept.append(word.lower())
@@ -126,6 +127,11 @@ def without_names(words: list[str]) -> list[str]:
 def is_name(word: str, following: str, opening: bool) -> bool:
     """Judge by capitals; at the opening of a sentence the next letter or the next word must have one too."""
     return is_capital(word) and (not opening or len(word) == 1 or word[1].isupper() or is_capital(following))
+
+
+def goes_on(following: str) -> bool:
+    """Whether a name goes on after a small word in it: `Bank of England`, `Jean de la Tour`."""
+    return is_capital(following) or following in INSIDE_NAMES
 
 
 def is_capital(word: str) -> bool:

@@ -1,5 +1,6 @@
 """The report for a terminal or a pull request: the same facts in the same order, texts of traces in code spans."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from flywheel.report.facts import ModeFacts, WeekFacts
@@ -32,6 +33,7 @@ from flywheel.report.wording import (
     points_interval,
     signed,
     split_step,
+    visible,
     words,
 )
 from flywheel.trace import week_title
@@ -322,8 +324,9 @@ def write_empty(empty: Empty) -> str:
 
 
 def plain(text: str) -> str:
-    """Write words of our own as they are; what could act as Markdown or HTML in them becomes code."""
-    return code_span(text) if set(text) & set("<>[]`*_|\\#@\n\r\x1b") and not text.replace("_", "").isalnum() else text
+    """Write words of our own as they are; what could act as Markdown or HTML, or on a terminal, becomes code."""
+    acts = not set(text).isdisjoint("<>[]`*|\\#@\n") or visible(text) != text or re.search(r"\b_|_\b", text)
+    return code_span(text) if acts else text
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

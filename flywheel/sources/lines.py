@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 import zstandard
 
@@ -44,17 +44,17 @@ class Blank:
     line: int
 
 
-def open_lines(path: Path) -> IO[bytes]:
+def open_lines(path: Path) -> BinaryIO:
     """Open a file for reading bytes, unpacking gzip and zstd by their first bytes, not by their name."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
         if magic[:2] == b"\x1f\x8b":
-            return gzip.open(path, "rb")
+            return cast("BinaryIO", gzip.open(path, "rb"))
         if magic == b"\x28\xb5\x2f\xfd":
             if not is_whole_zstd(path):
                 raise UserError(f"{path}: the file is damaged (it is cut off); nothing was added, deliver it again")
-            return zstandard.open(path, "rb")
+            return cast("BinaryIO", zstandard.open(path, "rb"))
         return path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error

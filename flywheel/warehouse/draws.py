@@ -185,9 +185,15 @@ def gold_labels(db: duckdb.DuckDBPyConnection, first_week: str, last_week: str) 
         """,
         [first_week, last_week],
     ).fetchall()
-    return [
-        GoldLabel(*row[:10], tuple((a, b) for a, b in json.loads(row[10])), tuple(row[11]), row[12]) for row in rows
-    ]
+    return [make_gold_label(row) for row in rows]
+
+
+def make_gold_label(row: tuple[Any, ...]) -> GoldLabel:
+    """Make a gold label of its columns."""
+    told = dict(zip(GoldLabel.__slots__, row, strict=True))
+    told["spans"] = tuple((start, end) for start, end in json.loads(told["spans"]))
+    told["annotators"] = tuple(told["annotators"])
+    return GoldLabel(**told)
 
 
 ESTIMATE = (

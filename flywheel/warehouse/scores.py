@@ -131,11 +131,11 @@ def detector_in_force(db: duckdb.DuckDBPyConnection, week: str) -> str | None:
 
 
 def summarise(db: duckdb.DuckDBPyConnection, week: str) -> list[dict[str, Any]]:
-    """Say for each metric and status of a week how many traces it has, and the mean where there are values."""
+    """Say for each metric, status and reason of a week how many traces it has, and the mean where there are values."""
     rows = db.execute(
         """
-        select metric, instrument, status, min(reason), count(*), avg(value) from score where week = ?
-        group by metric, instrument, status order by metric, status
+        select metric, instrument, status, case when status <> 'ok' then reason else '' end as why, count(*), avg(value)
+        from score where week = ? group by metric, instrument, status, why order by metric, status, why
         """,
         [week],
     ).fetchall()

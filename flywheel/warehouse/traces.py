@@ -39,6 +39,8 @@ STAGED = pa.schema(
         ("metadata", pa.string()),
     ]
 )
+FOUND_IN_A_WEEK = ("signal", "score", "sentence_score", "triage")
+"""What was found of a trace; it goes when a new timestamp moves the trace to another week."""
 CONTENT = ", ".join(name if name != "timestamp" else '"timestamp"' for name in STAGED.names[3:])
 
 
@@ -147,6 +149,13 @@ def merge_staged(db: duckdb.DuckDBPyConnection) -> None:
         qualify row_number() over (partition by trace_id order by line desc) = 1
         """
     )
+    for table in FOUND_IN_A_WEEK:
+        db.execute(
+            f"""
+            delete from {table} where trace_id in
+                (select trace_id from newest join trace using (trace_id) where newest.week <> trace.week)
+            """
+        )
     db.execute("delete from trace where trace_id in (select trace_id from newest)")
     db.execute(f"insert into trace (trace_id, revision, content_hash, week, {CONTENT}) select * from newest")
     db.execute("drop table newest")

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 import annotation_app
 from annotation_app import label, stores
 from flywheel.labels.draws import add_draw
-from flywheel.labels.queue import current_labels, last_event_id, next_task, submit_label
+from flywheel.labels.queue import current_labels, next_task, submit_label
 from flywheel.labels.records import Label, TaskPassage, Turn
 from flywheel.labels.store import open_labels
 from tests.flywheel.labels.queues import NOON, WEEK, make_draw, make_payload, make_task, open_queue
@@ -36,7 +36,7 @@ def html(page):
 
 def texts(page):
     """Everything that Streamlit would render as Markdown."""
-    return [*page.markdown, *page.caption, *page.title, *page.info, *page.success, *page.warning]
+    return [*page.markdown, *page.caption, *page.title, *page.info]
 
 
 def press(page, name):
@@ -83,7 +83,7 @@ def test_details_of_a_failure_do_not_go_with_a_pass(open_page, tmp_path):
 def test_nothing_is_stored_before_a_verdict_is_chosen(open_page, tmp_path):
     store = open_queue(tmp_path)
     page = press(open_page(), "Submit")
-    assert "Choose pass (1), fail (2) or defer (3) first" in page.warning[0].value
+    assert "Choose pass (1), fail (2) or defer (3) first" in page.info[0].value
     assert current_labels(store, WEEK) == []
 
 
@@ -102,20 +102,24 @@ def press_submit_twice(store, task):
 
     import streamlit as st
 
-    from annotation_app.label import Desk, submit
+    from annotation_app.label import Desk, key, submit, view_task
     from flywheel.settings import Labels
 
     opened_at = datetime.now(UTC)
-    st.session_state.update(task_id=task.task_id, visit=1, verdict="fail")
-    for _ in range(2):
-        submit(Desk(store, Labels(), "ann", task.week), task, opened_at)
+    view_task(task.task_id)
+    st.session_state.verdict = "fail"
+    st.session_state[key("note", task)] = "seen"
+    submit(Desk(store, Labels(), "ann", task.week), task, opened_at)
+    view_task("the next task")
+    st.session_state.verdict = "pass"
+    submit(Desk(store, Labels(), "ann", task.week), task, opened_at)
 
 
 def test_a_second_press_of_submit_stores_nothing_more(tmp_path):
     store = open_queue(tmp_path)
     page = AppTest.from_function(press_submit_twice, args=(store, make_task(0))).run()
     assert not page.exception
-    assert last_event_id(store) == 1
+    assert [(given.verdict, given.note) for given in current_labels(store, WEEK)] == [("fail", "seen")]
 
 
 def test_back_shows_ones_own_label_and_replaces_it(open_page, tmp_path):
@@ -186,7 +190,7 @@ def test_a_finished_week_points_to_the_second_phase(open_page, tmp_path):
     page = open_page()
     press(page, "Pass")
     page = press(page, "Submit")
-    assert "All 1 tasks of 2026-W45 (2-8 Nov) are done" in page.success[0].value
+    assert "All 1 tasks of 2026-W45 (2-8 Nov) are done" in page.info[0].value
     assert page.code[0].value == "flywheel run --week 2026-W45 --continue"
 
 

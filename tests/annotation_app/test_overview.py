@@ -56,7 +56,7 @@ def test_without_a_report_the_page_says_how_to_get_one(open_overview):
 def test_a_report_of_another_version_is_no_crash(open_overview, tmp_path):
     write_report(tmp_path, "2026-W45", b'{"version": 0}')
     page = open_overview()
-    assert "written by another version" in page.warning[0].value
+    assert "written by another version" in page.info[0].value
     assert page.code[0].value == "flywheel report --week 2026-W45"
 
 

@@ -146,6 +146,7 @@ def test_p_is_adjusted_for_how_many_comparisons_may_block() -> None:
     alone, among_four = judged(run(60, 0), run(53, 0)), judged(run(60, 3), run(53, 3))
     assert (only(alone).p_adjusted, only(alone).verdict) == (pytest.approx(1 / 128), "BLOCK")
     assert (only(among_four).p_adjusted, only(among_four).verdict) == (pytest.approx(4 / 128), "INCONCLUSIVE")
+    assert (only(among_four).blocks_at or 0) > 60
 
 
 def test_slice_of_a_handful_is_not_looked_at() -> None:

@@ -81,6 +81,11 @@ def test_table_aligns_every_comparison() -> None:
     assert lines[1].startswith("expectation  all")
 
 
+def test_what_blocks_stands_before_what_passes() -> None:
+    rows = [line for line in gate_markdown(BLOCKED).split("\n") if line.startswith("| `")]
+    assert ["BLOCK" in row for row in rows] == [True, True, False, False]
+
+
 def test_run_in_words_gives_interval_and_count() -> None:
     run = made_run({"expectation": [1] * 18 + [0] * 2}, {"expectation": BINARY})
     told = run_text(run, summarize(run, np.random.default_rng(0)))
@@ -111,7 +116,7 @@ def test_markdown_puts_the_answer_first_and_folds_cases() -> None:
     text = gate_markdown(BLOCKED)
     assert text.startswith(f"{MARKER}\n## ⛔ BLOCK: `expectation`")
     assert "<details><summary>30 cases got worse</summary>" in text
-    assert "15 more are in the HTML report." in text
+    assert "18 more are in the HTML report." in text
     assert len(text) < 65_536
 
 

@@ -1,4 +1,5 @@
-import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +24,8 @@ from flywheel.labels.queue import (
 from flywheel.labels.records import Label
 from flywheel.labels.store import event, open_labels, reading
 from tests.flywheel.labels.queues import NOON, WEEK, make_task, open_queue
+
+ROOT = Path(__file__).parents[3]
 
 
 def judge(task, verdict="pass", annotator="ann", minute=1, **said):
@@ -237,10 +240,6 @@ def work_through(url, annotator):
     return mine
 
 
-def put_worked(url, annotator, results):
-    results.put(work_through(url, annotator))
-
-
 def test_threads_never_get_the_same_task(tmp_path):
     open_queue(tmp_path, tasks=40)
     url = f"sqlite:///{tmp_path / 'labels.db'}"
@@ -251,16 +250,11 @@ def test_threads_never_get_the_same_task(tmp_path):
 
 def test_processes_never_get_the_same_task(tmp_path):
     open_queue(tmp_path, tasks=30)
-    url = f"sqlite:///{tmp_path / 'labels.db'}"
-    spawn = multiprocessing.get_context("spawn")
-    results = spawn.Queue()
-    workers = [spawn.Process(target=put_worked, args=(url, who, results)) for who in "ab"]
-    for worker in workers:
-        worker.start()
-    worked = [results.get(timeout=30) for _ in workers]
-    for worker in workers:
-        worker.join()
-    assert sorted(position for mine in worked for position in mine) == list(range(30))
+    work = "import sys; from tests.flywheel.labels.test_queue import work_through; print(*work_through(*sys.argv[1:]))"
+    command = [sys.executable, "-c", work, f"sqlite:///{tmp_path / 'labels.db'}"]
+    workers = [subprocess.Popen([*command, who], stdout=subprocess.PIPE, cwd=ROOT, text=True) for who in "ab"]
+    worked = [worker.communicate(timeout=60)[0].split() for worker in workers]
+    assert sorted(int(position) for mine in worked for position in mine) == list(range(30))
 
 
 ACTS = st.lists(

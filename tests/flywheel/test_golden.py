@@ -1,0 +1,139 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.cases import Expectation, read_dataset
+from eval.sample import Passage, Sample
+from flywheel.golden import Roles, grow, make_case, role_of
+from tests.flywheel.made_traces import WEEK, make_gold
+
+ROLES = Roles(0.5, 0.1)
+
+
+def make_sample(name="t1", question=None, group=None, passages=("The trial runs 14 days.",)):
+    given_out = tuple(Passage(f"p{n}", text) for n, text in enumerate(passages, start=1))
+    return Sample(name, question or f"What of {name}?", "It runs 30 days.", given_out, group=group or f"g-{name}")
+
+
+def grow_with(folder, labels, samples, week=WEEK, relevant=None, modes=None):
+    return grow(folder, week, labels, {s.id: s for s in samples}, relevant or {}, modes or {}, ROLES)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@given(st.text(max_size=20), st.floats(0, 1), st.floats(0, 1))
+def test_a_group_keeps_its_role_for_ever(group, train, dev):
+    assert role_of(group, Roles(train, dev)) == role_of(group, Roles(train, dev))
+    if role_of(group, Roles(train, dev)) == "train":
+        assert role_of(group, Roles(min(1, train * 1.5), 0)) == "train"
+
+
+def test_a_case_of_a_group_has_its_role_whatever_else_it_is():
+    cases = [
+        make_case(make_sample(name, group="same source"), make_gold(name, failure_type=kind), (), mode, week, ROLES)
+        for name, kind, mode, week in (
+            ("t1", "contradiction", "FM-1", "2026-W44"), ("t2", "missed_abstention", None, "2026-W45")
+        )
+    ]  # fmt: skip
+    assert {case.role for case in cases} == {role_of("same source", ROLES)}
+
+
+def test_over_many_groups_the_shares_come_out_right():
+    counted = Counter(role_of(f"source {n}", ROLES) for n in range(10_000))
+    assert counted["train"] == pytest.approx(5000, abs=200)
+    assert counted["dev"] == pytest.approx(1000, abs=120)
+    assert counted["gate"] == pytest.approx(4000, abs=200)
+
+
+def test_without_shares_everything_is_for_the_gate():
+    assert {role_of(f"g{n}", Roles(0, 0)) for n in range(100)} == {"gate"}
+    assert {role_of(f"g{n}", Roles(1, 0)) for n in range(100)} == {"train"}
+
+
+def test_a_failure_that_should_have_been_an_abstention_expects_one():
+    label = make_gold("t1", failure_type="missed_abstention", corrected_response="I don't know.")
+    case = make_case(make_sample(), label, (), None, WEEK, ROLES)
+    assert (case.expectation, case.answerable, case.reference) == (Expectation(abstain=True), False, None)
+    assert case.passages == ()
+
+
+def test_a_corrected_answer_is_the_reference():
+    case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), (), "FM-1", WEEK, ROLES)
+    assert (case.reference, case.answerable, case.expectation) == ("14 days.", True, Expectation(supported=True))
+    assert case.passages == make_sample().passages
+    assert (case.mode_id, case.severity, case.source_trace, case.label_ids, case.added_in) == (
+        "FM-1", "P2", "t1", ("task-t1",), WEEK
+    )  # fmt: skip
+
+
+def test_relevant_passages_leave_the_retrieval_to_the_pipeline():
+    from hashlib import sha256
+
+    case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), ("p1",), None, WEEK, ROLES)
+    assert (case.passages, case.passage_ids, case.expectation) == ((), ("p1",), Expectation())
+    assert case.passage_hashes == (sha256(b"The trial runs 14 days.").hexdigest(),)
+
+
+def test_a_relevant_passage_that_was_not_retrieved_has_no_hash():
+    case = make_case(make_sample(), make_gold("t1"), ("p1", "elsewhere"), None, WEEK, ROLES)
+    assert (case.passage_ids, case.passage_hashes) == (("p1", "elsewhere"), ())
+
+
+def test_without_a_correction_the_case_expects_an_answer_that_its_passages_support():
+    case = make_case(make_sample(), make_gold("t1"), (), None, WEEK, ROLES)
+    assert (case.reference, case.answerable, case.expectation) == (None, None, Expectation(supported=True))
+
+
+def test_only_labelled_failures_become_cases(tmp_path):
+    labels = [make_gold("t1"), make_gold("t2", "pass"), make_gold("t3", None), make_gold("unknown")]
+    growth = grow_with(tmp_path, labels, [make_sample(f"t{n}") for n in (1, 2, 3)])
+    assert [case.source_trace for case in growth.added] == ["t1"]
+    assert (growth.cases, growth.repeated) == (1, 0)
+    assert read_dataset(tmp_path).version == growth.version
+
+
+def test_growing_twice_changes_nothing(tmp_path):
+    labels, samples = [make_gold(f"t{n}") for n in range(8)], [make_sample(f"t{n}") for n in range(8)]
+    first = grow_with(tmp_path, labels, samples)
+    before = files(tmp_path)
+    assert grow_with(tmp_path, labels, samples) == first
+    assert files(tmp_path) == before
+    assert len(first.added) == 8
+
+
+def test_a_case_of_an_earlier_week_is_never_overwritten(tmp_path):
+    sample = make_sample("t1", "When?", "source")
+    grow_with(tmp_path, [make_gold("t1", corrected_response="first")], [sample], "2026-W44")
+    again = grow_with(
+        tmp_path, [make_gold("t2", corrected_response="second")], [replace(sample, id="t2")], modes={"t2": "FM-9"}
+    )
+    assert (again.added, again.cases, again.repeated) == ((), 1, 1)
+    (case,) = read_dataset(tmp_path).cases
+    assert (case.reference, case.source_trace, case.added_in) == ("first", "t1", "2026-W44")
+
+
+def test_one_question_on_other_passages_is_another_case(tmp_path):
+    samples = [make_sample("t1", "Summarize."), make_sample("t2", "Summarize.", passages=("Another article.",))]
+    assert grow_with(tmp_path, [make_gold("t1"), make_gold("t2")], samples).cases == 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(6)))
+def test_the_order_of_the_labels_does_not_matter(tmp_path_factory, order):
+    samples = [make_sample(f"t{n}", f"Question {n // 2}?") for n in range(6)]
+    labels = [make_gold(f"t{n}") for n in range(6)]
+    one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
+    assert grow_with(one, labels, samples) == grow_with(other, [labels[n] for n in order], samples)
+    assert files(one) == files(other)
+
+
+def test_a_week_without_failures_leaves_the_version(tmp_path):
+    version = grow_with(tmp_path, [make_gold("t1")], [make_sample("t1")], "2026-W44").version
+    before = files(tmp_path)
+    assert grow_with(tmp_path, [make_gold("t2", "pass")], [make_sample("t2")]).version == version
+    assert files(tmp_path) == before
