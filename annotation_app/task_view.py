@@ -3,6 +3,7 @@
 from html import escape
 
 from flywheel.labels.marks import DOUBTS, answer_parts, closest_part
+from flywheel.labels.readable import readable
 from flywheel.labels.records import TaskPayload, TaskSentence
 from flywheel.report.wording import FOLD_CHARACTERS, FOLD_LINES, number, visible, words
 
@@ -71,12 +72,12 @@ def passages_html(payload: TaskPayload, chosen: int | None) -> str:
     closest = passage_number(payload, sentence.passage_id) if sentence else None
     shown = [f'<p class="fw-name">Passages ({len(payload.passages)})</p>']
     for place, passage in enumerate(payload.passages, start=1):
-        span = None
+        span, text = None, readable(passage.text)
         if sentence and place == closest:
-            span = closest_part(payload.response[sentence.start : sentence.end], passage.text)
+            span = closest_part(payload.response[sentence.start : sentence.end], text)
         name = safe(passage.source or passage.id)
         css = "fw-passage fw-closest" if place == closest else "fw-passage"
-        shown.append(f'<section class="{css}"><h4>{place} · {name}</h4>{folded_html(passage.text, span)}</section>')
+        shown.append(f'<section class="{css}"><h4>{place} · {name}</h4>{folded_html(text, span)}</section>')
     if not payload.passages:
         shown.append('<div class="fw-note">Nothing was retrieved for this question.</div>')
     return "".join(shown)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eval.errors import UserError
+from flywheel.policy import policy_of
 from flywheel.sample import Question, read_documents, read_questions
 from flywheel.trace import FailureType, last_complete_week, week_start
 from flywheel.workspace import Workspace, open_workspace
@@ -290,7 +291,7 @@ def gate(workspace: Workspace, pipeline: "RagPipeline", name: str) -> tuple[str,
     from eval.outputs.artefacts import write_gate
     from eval.outputs.words import headline
     from eval.pipeline import open_pipeline
-    from eval.policy import GatePolicy, exit_code
+    from eval.policy import exit_code
     from eval.suite import read_suite, run_suite
 
     metrics = {metric: METRICS[metric] for metric in workspace.settings.suite.metrics}
@@ -298,8 +299,7 @@ def gate(workspace: Workspace, pipeline: "RagPipeline", name: str) -> tuple[str,
     with served(pipeline, workspace.root / "suite-traces") as url, open_pipeline(url) as candidate:
         run = run_suite(suite, candidate, workspace.runs / f"candidate-{name}")
     _, baseline = read_blessed_run(workspace.runs)
-    settings = workspace.settings.gate
-    policy = GatePolicy(margin=settings.margin, metrics=settings.metrics)
+    policy = policy_of(workspace.settings.gate)
     result = decide(baseline, run, policy, np.random.default_rng(SEED))
     folder = workspace.root / f"gate-{name}"
     write_gate(result, exit_code(result.verdict, "warn"), folder)

@@ -54,10 +54,9 @@ def build_tasks(db: duckdb.DuckDBPyConnection, draw: FrozenDraw) -> tuple[Draw, 
 def random_task(draw: FrozenDraw, row: PopulationRow, payload: TaskPayload) -> Task:
     """Make the task of a trace that was drawn by chance, saying so in words."""
     stratum = next(s for s in draw.strata if s["name"] == row.stratum)
-    reason = (
-        f"random draw: 1 of {stratum['allocated']} out of the {stratum['size']} traces "
-        f"with a predicted risk in {row.stratum.partition(': ')[2] or row.stratum}"
-    )
+    bin_edges = row.stratum.partition(": ")[2]
+    kind = f"with a predicted risk of {bin_edges}" if bin_edges else f"that are apart: {row.stratum}"
+    reason = f"random draw: 1 of {stratum['allocated']} out of the {stratum['size']} traces {kind}"
     return Task(
         task_id(draw.draw_id, row.trace_id),
         draw.draw_id,

@@ -7,7 +7,6 @@ import numpy as np
 
 from eval.errors import UserError
 from eval.statistics.prediction_powered import RateEstimate, Stratum, bound_nonresponse, estimate_rate
-from flywheel.plan import UNSCORED
 from flywheel.warehouse.draws import PopulationRow
 
 UNKNOWN = 0.5
@@ -52,7 +51,7 @@ def estimate_week(population: Sequence[PopulationRow], outcomes: Mapping[str, bo
 def by_stratum(rows: Sequence[PopulationRow]) -> dict[str, list[PopulationRow]]:
     """Group rows by stratum, in order of the predictions, what has none last."""
     grouped: dict[str, list[PopulationRow]] = {}
-    for row in sorted(rows, key=lambda row: (row.stratum == UNSCORED, row.prediction or 0.0, row.trace_id)):
+    for row in sorted(rows, key=lambda row: (row.prediction is None, row.prediction or 0.0, row.trace_id)):
         grouped.setdefault(row.stratum, []).append(row)
     return grouped
 

@@ -105,6 +105,8 @@ def group_modes(job: Job) -> Said:
         min_size=settings.min_size,
         match=settings.match,
         seed=0,
+        resolved_weeks=settings.resolved_weeks,
+        fit_rows=settings.fit_rows,
     )
     modes.replace_modes(job.db, found, job.week)
     states = {state: sum(mode.state == state for mode in found.modes) for state in ORDINAL_STATES}

@@ -12,16 +12,22 @@ from math import floor, sqrt
 import numpy as np
 
 UNSCORED = "not scored"
+ABSTAINED = "abstained"
+"""Strata of their own: the detector judges what an answer claims, and an abstention claims nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trace of the population; `prediction` is the probability of failure, None where the detector could not say."""
+    """A trace of the population; `prediction` is the probability of failure, None where the detector cannot say.
+
+    `apart` names the stratum of those without a prediction.
+    """
 
     trace_id: str
     revision: int
     group: str
     prediction: float | None
+    apart: str = UNSCORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ def draw_week(week: str, population: Sequence[Candidate], labels: int, bins: int
 
 
 def stratify(population: Sequence[Candidate], bins: int) -> dict[str, list[Candidate]]:
-    """Split a population at quantiles of its predictions, lowest first; what has none is a stratum of its own, last."""
+    """Split a population at quantiles of its predictions, lowest first; what has none stands apart, last."""
     scored = [c for c in population if c.prediction is not None]
     strata: dict[str, list[Candidate]] = {}
     if scored:
@@ -110,9 +116,9 @@ def stratify(population: Sequence[Candidate], bins: int) -> dict[str, list[Candi
             low = values.min() if place == 0 else edges[place - 1]
             high = values.max() if place == len(edges) else edges[place]
             strata.setdefault(f"{place + 1}: {low:.2f}-{high:.2f}", []).append(candidate)
-    unscored = [c for c in population if c.prediction is None]
-    if unscored:
-        strata[UNSCORED] = unscored
+    for candidate in sorted(population, key=lambda candidate: candidate.apart):
+        if candidate.prediction is None:
+            strata.setdefault(candidate.apart, []).append(candidate)
     return strata
 
 

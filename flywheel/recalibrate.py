@@ -9,7 +9,7 @@ import duckdb
 
 from flywheel.golden import Roles, role_of
 from flywheel.trace import week_of, week_start
-from flywheel.warehouse import scores
+from flywheel.warehouse import scores, traces
 from flywheel.warehouse.draws import GoldLabel
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldL
     """Refit the packaged detector on the labels up to a week, and store it for the weeks after.
 
     Labels of groups whose golden cases are for the gate are left out: the gate must not judge with weights that
-    saw its cases.
+    saw its cases. So are labels on a revision that is no longer the trace's: its text may be another.
     """
     from eval.metrics.groundedness import packaged_detector
     from eval.metrics.groundedness_fit import LabelledAnswer, fit_detector
 
-    judged = [label for label in labels if label.verdict is not None]
+    current = traces.revisions(db, [label.trace_id for label in labels])
+    judged = [label for label in labels if label.verdict and current.get(label.trace_id) == label.revision]
     samples = scores.read_samples_by_id(db, [label.trace_id for label in judged])
     usable = [label for label in judged if role_of(samples[label.trace_id].group, roles) != "gate"]
     detector = packaged_detector()

@@ -69,12 +69,15 @@ class Triage(Section):
 
 
 class Modes(Section):
-    """`min_size` is the fewest traces a failure mode has; cosines at and above `match` are the same mode."""
+    """`min_size` is the fewest traces a failure mode has; cosines at and above `match` are the same mode.
+
+    A mode is resolved after `resolved_weeks` weeks without a trace; above `fit_rows` failures the rest is assigned.
+    """
 
     min_size: int = Field(default=5, ge=2)
     match: float = Field(default=0.75, ge=0, le=1)
     fit_rows: int = Field(default=20_000, gt=0)
-    resolved_weeks: int = Field(default=1, ge=1)
+    resolved_weeks: int = Field(default=2, ge=1)
 
 
 class Plan(Section):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.errors import OperationalError, UserError
+from flywheel.policy import policy_of
 from flywheel.quality import detector_shares
 from flywheel.recalibrate import detector_for
 from flywheel.warehouse.steps import finished_step
@@ -16,7 +17,6 @@ from flywheel.week import Job, Said
 if TYPE_CHECKING:
     from eval.gate import GateResult
     from eval.metrics import Metric
-    from eval.policy import GatePolicy
     from eval.suite import Run
 
 NOT_RUN = "no pipeline: set [suite] pipeline in flywheel.toml to a URL, module:function, or a file of recorded answers"
@@ -119,7 +119,8 @@ def compare_with_baseline(job: Job) -> Said:
         note = f"no baseline: the blessed run {blessing.run} answers none of this week's {len(candidate.cases)} cases"
         return Said(note, {"verdict": None, "note": note})
     baseline, candidate = arms
-    policy = gate_policy(job)
+    judges = frozenset({"groundedness"}) if is_measured(job) else frozenset[str]()
+    policy = policy_of(job.workspace.settings.gate, measured_judges=judges)
     try:
         result = decide(baseline, candidate, policy, np.random.default_rng(int(name.rpartition("-")[2], 16)))
     except OperationalError as error:
@@ -152,23 +153,6 @@ def same_cases(job: Job, blessed: "Run", candidate: "Run") -> "tuple[Run, Run] |
         candidate,
         cases={case_id: case for case_id, case in candidate.cases.items() if case_id in kept},
         results=tuple(result for result in candidate.results if result.case_id in kept),
-    )
-
-
-def gate_policy(job: Job) -> "GatePolicy":
-    """The gate's policy from the settings."""
-    from eval.policy import GatePolicy
-
-    settings = job.workspace.settings.gate
-    return GatePolicy(
-        alpha=settings.alpha,
-        margin=settings.margin,
-        margins=settings.margins,
-        tiers=settings.tiers,
-        coverage_floor=settings.coverage_floor,
-        on_inconclusive=settings.on_inconclusive,
-        metrics=settings.metrics,
-        measured_judges=frozenset({"groundedness"}) if is_measured(job) else frozenset(),
     )
 
 

@@ -41,7 +41,7 @@ from flywheel.week import Job, open_job
 from flywheel.workspace import Workspace
 
 Record = TypeVar("Record")
-MODES_WITH_EXEMPLARS = 10
+MODES_WITH_EXEMPLARS = 24
 EXEMPLARS = 3
 
 
@@ -135,9 +135,9 @@ def instrument_facts(job: Job, has_labels: bool) -> InstrumentFacts:
     """The detector of the week; beside people's verdicts where there are some on sources that it has never seen."""
     detector = detector_for(job.db, job.week)
     threshold = step(job, 1, "triage")["threshold"]
-    tpr, tnr, labels = detector_shares(job) if has_labels else (None, None, 0)
+    tpr, tnr, _ = detector_shares(job) if has_labels else (None, None, 0)
     parts = [RatePart(part.value, part.low, part.high, part.n) if part else None for part in (tpr, tnr)]
-    return InstrumentFacts(detector.instrument.id, detector.trained_on, threshold, labels, None, *parts)
+    return InstrumentFacts(detector.instrument.id, detector.trained_on, threshold, 0, None, *parts)
 
 
 def rates(job: Job) -> dict[str, Rate]:
@@ -253,7 +253,7 @@ def next_steps(job: Job, gate: GateFacts | None) -> tuple[str, ...]:
     waiting = told["open"] + told["deferred"] + told["disagreed"]
     if waiting:
         steps.append(f"{waiting} drawn traces have no verdict yet, label them: flywheel annotate app")
-    if gate.verdict is None and step(job, 2, "suite").get("run"):
+    if gate.note.startswith("no baseline"):
         steps.append(
             f"make this run the baseline: flywheel baseline bless runs/{step(job, 2, 'suite')['run']} --by NAME"
         )

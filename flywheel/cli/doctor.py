@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
@@ -93,7 +94,10 @@ def warehouse(workspace: Workspace) -> str:
 
 
 def label_store(workspace: Workspace) -> str:
-    """Open the label store."""
+    """Open the label store, where there is one."""
+    file = workspace.labels_url.removeprefix("sqlite:///")
+    if file != workspace.labels_url and not Path(file).exists():
+        return "none yet"
     from flywheel.labels.draws import draw_weeks
     from flywheel.labels.store import open_labels
 

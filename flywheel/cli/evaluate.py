@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eval.errors import UserError
+from flywheel.policy import policy_of
 from flywheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -82,9 +83,11 @@ def compare_runs(workspace: Workspace, baseline: str, candidate: str, form: str)
     Example: flywheel eval compare runs/main runs/pr-214
     """
     from eval.outputs.text import comparison_table
-    from flywheel.cli.gate import compare, existing_run, policy_of
+    from flywheel.cli.gate import compare, existing_run
 
-    result = compare(workspace, baseline, str(existing_run(workspace, candidate)), None, policy_of(workspace, None))
+    result = compare(
+        workspace, baseline, str(existing_run(workspace, candidate)), None, policy_of(workspace.settings.gate)
+    )
     if form == "json":
         click.echo(json.dumps([asdict(one) for one in result.comparisons], indent=2))
         return

@@ -10,6 +10,7 @@ import click
 
 from eval.errors import UserError
 from flywheel.cli.evaluate import run_folder, run_pipeline
+from flywheel.policy import policy_of
 from flywheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def gate(
 
     workspace: Workspace = ctx.obj
     folder = out or workspace.root / "gate"
-    policy = policy_of(workspace, on_inconclusive)
+    policy = policy_of(workspace.settings.gate, on_inconclusive)
     try:
         result = compare(workspace, base, candidate, dataset, policy)
     except UserError as error:
@@ -72,21 +73,6 @@ def gate(
     else:
         click.echo(f"{gate_text(result)}\nsee {folder / REPORT} · exit {code}")
     ctx.exit(code)
-
-
-def policy_of(workspace: Workspace, on_inconclusive: "OnInconclusive | None") -> "GatePolicy":
-    """Take the gate's policy from the settings."""
-    from eval.policy import GatePolicy
-
-    settings = workspace.settings.gate
-    return GatePolicy(
-        alpha=settings.alpha,
-        margin=settings.margin,
-        margins=settings.margins,
-        tiers=settings.tiers,
-        coverage_floor=settings.coverage_floor,
-        on_inconclusive=on_inconclusive or settings.on_inconclusive,
-    )
 
 
 def compare(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from eval.sentences import split_sentences
 from flywheel.labels.records import TaskPayload
 
-DOUBTS = (("perhaps unsupported", 0.25), ("likely unsupported", 0.5), ("very likely unsupported", 0.75))
+DOUBTS = (("perhaps unsupported", 0.15), ("likely unsupported", 0.4), ("very likely unsupported", 0.7))
 """What a sentence is called at and above each probability that no passage supports it."""
 
 WORD = re.compile(r"\w{3,}|\d+")

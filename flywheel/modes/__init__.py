@@ -61,7 +61,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ModeWeek:
-    """A week's modes, the largest first, and all its failures by trace id."""
+    """A week's modes, the largest first, and all its failures by trace id; modes resolved before are left out."""
 
     modes: tuple[Mode, ...]
     members: tuple[Member, ...]
@@ -92,7 +92,8 @@ def find_modes(
     grouping = group(vectors, min_size, seed, fit_rows)
     found = describe(ordered, vectors, grouping, known, week, match)
     ids = [mode.mode_id for mode in found]
-    absent = [leave_empty(mode, week, resolved_weeks) for mode in known if mode.mode_id not in ids]
+    gone = [mode for mode in known if mode.mode_id not in ids and mode.state != "resolved"]
+    absent = [leave_empty(mode, week, resolved_weeks) for mode in gone]
     members = [
         Member(failure.trace_id, failure.revision, ids[label] if label >= 0 else None, share, x, y, phrase)
         for failure, phrase, label, share, (x, y) in zip(

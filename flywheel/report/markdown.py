@@ -244,7 +244,7 @@ def write_gate(facts: WeekFacts, empty: Empty) -> Iterable[str]:
     ]
     if rows:
         yield table(("Verdict", "Metric", "Slice", "Baseline", "Candidate", "Points", "95 %", "p"), rows)
-    if gate.verdict is None:
+    if gate.verdict is None and gate.note.startswith("no baseline"):
         yield f"Next: {code_span('flywheel baseline bless')}"
     if gate.report_path:
         yield f"The gate's own report: {code_span(gate.report_path)}"

@@ -29,18 +29,18 @@ def open_warehouse(path: Path, settings: Warehouse) -> Iterator[duckdb.DuckDBPyC
     with only_writer(path):
         try:
             db = connect(path, settings)
-            try:
-                migrate(db)
-                yield db
-            finally:
-                db.close()
+        except duckdb.Error as error:
+            raise unusable(path, error) from error
+        try:
+            migrate(db)
+            yield db
         except duckdb.Error as error:
             # A wrong checksum has no exception class of its own.
             if not isinstance(error, duckdb.IOException) and "orrupt" not in str(error):
                 raise
-            raise OperationalError(
-                f"{path} cannot be used: {first_line(error)}; close the program that holds it, or restore a backup"
-            ) from error
+            raise unusable(path, error) from error
+        finally:
+            db.close()
 
 
 def connect(path: Path, settings: Warehouse) -> duckdb.DuckDBPyConnection:
@@ -128,6 +128,7 @@ def held_by(holder: Path) -> str:
     return f" by PID {told['pid']} ({told['command']}, since {told['since'][:19]} UTC)"
 
 
-def first_line(error: Exception) -> str:
-    """The first line of a library's message."""
-    return str(error).splitlines()[0]
+def unusable(path: Path, error: duckdb.Error) -> OperationalError:
+    """Say why the file cannot be used: the first line of the library's message, and what to do."""
+    reason = str(error).splitlines()[0]
+    return OperationalError(f"{path} cannot be used: {reason}; close the program that holds it, or restore a backup")

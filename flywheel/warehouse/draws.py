@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from flywheel.plan import Candidate, PlannedDraw
+from flywheel.plan import ABSTAINED, UNSCORED, Candidate, PlannedDraw
 from flywheel.warehouse.scores import insert
 
 
@@ -55,14 +55,19 @@ class GoldLabel:
 
 
 def candidates(db: duckdb.DuckDBPyConnection, week: str) -> list[Candidate]:
-    """The population of a week's draw: its `ok` traces, each with the detector's probability that it fails."""
+    """The population of a week's draw: its `ok` traces, each with the detector's probability that it fails.
+
+    Abstentions stand apart, without a prediction: their groundedness says nothing of whether they were right.
+    """
     rows = db.execute(
         """
-        select t.trace_id, t.revision, t.group_id, 1 - s.value
-        from trace t left join score s on s.trace_id = t.trace_id and s.metric = 'groundedness'
-        where t.week = ? and t.status = 'ok' order by t.trace_id
+        select t.trace_id, t.revision, t.group_id, case when not is_abstention then 1 - s.value end,
+               case when is_abstention then $abstained else $unscored end
+        from trace t join signal using (trace_id)
+        left join score s on s.trace_id = t.trace_id and s.metric = 'groundedness'
+        where t.week = $week and t.status = 'ok' order by t.trace_id
         """,
-        [week],
+        {"week": week, "abstained": ABSTAINED, "unscored": UNSCORED},
     ).fetchall()
     return [Candidate(*row) for row in rows]
 

@@ -216,6 +216,12 @@ def weeks(db: duckdb.DuckDBPyConnection) -> list[str]:
     return [week for (week,) in db.execute("select distinct week from trace order by week").fetchall()]
 
 
+def revisions(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, int]:
+    """Give the current revision of some traces."""
+    found = db.execute("select trace_id, revision from trace where trace_id in (select unnest(?))", [list(trace_ids)])
+    return dict(found.fetchall())
+
+
 def rows(db: duckdb.DuckDBPyConnection, week: str, *columns: str) -> list[tuple[Any, ...]]:
     """Give columns of a week's traces, ordered by trace id."""
     return db.execute(f"select {', '.join(columns)} from trace where week = ? order by trace_id", [week]).fetchall()

@@ -31,7 +31,9 @@ def make_trace(trace_id: str = "t1", passages: tuple[str, ...] = ("The trial run
 
 def write_lines(path: Path, *lines: dict | bytes) -> Path:
     """Write a trace file; bytes stand as they are."""
-    path.write_bytes(b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines))
+    path.write_bytes(
+        b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
+    )
     return path
 
 

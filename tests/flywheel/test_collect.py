@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.collect import CollectCount, count_collected, fold_labels
@@ -50,7 +50,9 @@ def test_the_newest_adjudication_decides_in_whatever_order_they_come():
 
 
 def test_an_adjudication_of_another_task_decides_nothing():
-    assert fold(say("fail", "ann"), say("pass", "bob"), adjudications=[settle("fail", task=make_task(1))]).verdict is None
+    assert (
+        fold(say("fail", "ann"), say("pass", "bob"), adjudications=[settle("fail", task=make_task(1))]).verdict is None
+    )
 
 
 def test_who_defers_does_not_disagree():
@@ -87,6 +89,7 @@ def test_a_task_that_nobody_labelled_has_no_gold_label():
 VERDICTS = st.sampled_from(["pass", "fail", "defer"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), VERDICTS, st.booleans()), max_size=15), st.randoms())
 def test_counts_add_up_in_whatever_order_labels_come(said, random):
     tasks = [make_task(n) for n in range(3)] + [make_task(n, purpose="purposive") for n in range(2)]

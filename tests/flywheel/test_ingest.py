@@ -30,7 +30,9 @@ def test_the_dirty_file_gives_158_traces_40_rejected_lines_and_2_blank_ones(db, 
     assert db.execute("select count(*), min(revision), max(revision) from trace").fetchone() == (158, 1, 1)
     key = json.loads((data_dir / "weeks" / "dirty_key.json").read_text())["lines"]
     moments = {k["trace_id"]: k["timestamp_utc"] for k in key if k["expect"] == "accept"}
-    stored = db.execute("""select trace_id, strftime("timestamp", '%Y-%m-%dT%H:%M:%S.%g') || 'Z' from trace""").fetchall()
+    stored = db.execute(
+        """select trace_id, strftime("timestamp", '%Y-%m-%dT%H:%M:%S.%g') || 'Z' from trace"""
+    ).fetchall()
     assert dict(stored) == moments
 
 

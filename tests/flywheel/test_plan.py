@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 from math import isclose
 
 import pytest
@@ -18,8 +19,11 @@ def make_population(size, prediction=lambda n, size: n / size):
     return [Candidate(f"t{n:03}", 1, f"g{n}", prediction(n, size)) for n in range(size)]
 
 
+@settings(deadline=None)
 @given(
-    st.dictionaries(st.text("abc", min_size=1, max_size=3), st.tuples(st.integers(1, 200), st.floats(0, 1)), min_size=1),
+    st.dictionaries(
+        st.text("abc", min_size=1, max_size=3), st.tuples(st.integers(1, 200), st.floats(0, 1)), min_size=1
+    ),
     st.integers(1, 300),
     st.integers(1, 5),
 )
@@ -71,7 +75,7 @@ def test_strata_stand_in_order_of_their_predictions_the_unscored_last(population
         [d.candidate.prediction for d in draw.population if d.stratum == s.name] for s in draw.strata
     ]  # fmt: skip
     scored = [values for values in ranges if values[0] is not None]
-    assert all(max(below) <= min(above) for below, above in zip(scored, scored[1:], strict=False))
+    assert all(max(below) <= min(above) for below, above in pairwise(scored))
     assert all((s.name == UNSCORED) == (values[0] is None) for s, values in zip(draw.strata, ranges, strict=True))
     assert all(None not in values or set(values) == {None} for values in ranges)
     assert UNSCORED not in [s.name for s in draw.strata[:-1]]
@@ -82,7 +86,9 @@ def test_strata_stand_in_order_of_their_predictions_the_unscored_last(population
 def test_the_order_of_the_population_does_not_matter(population, labels, bins, least, random):
     shuffled = list(population)
     random.shuffle(shuffled)
-    assert draw_week("2026-W45", population, labels, bins, least) == draw_week("2026-W45", shuffled, labels, bins, least)
+    assert draw_week("2026-W45", population, labels, bins, least) == draw_week(
+        "2026-W45", shuffled, labels, bins, least
+    )
 
 
 @settings(deadline=None)

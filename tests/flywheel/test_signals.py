@@ -85,7 +85,10 @@ def test_signals_of_a_week_replace_those_it_had_and_leave_other_weeks(tmp_path):
         before = tables(db)
         add_signals(db, WEEK, Triage())
         assert tables(db) == before
-        assert db.execute("select trace_id, week from signal order by 1").fetchall() == [("t1", WEEK), ("t2", "2026-W46")]
+        assert db.execute("select trace_id, week from signal order by 1").fetchall() == [
+            ("t1", WEEK),
+            ("t2", "2026-W46"),
+        ]
 
 
 def test_a_week_without_traces_has_no_signals(tmp_path):

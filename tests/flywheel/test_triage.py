@@ -13,11 +13,11 @@ EVERYTHING = {"status": "error", "latency_ms": 60_000, "feedback": {"rating": 1}
 def triage(tmp_path):
     """Give (failure type, severity) of each trace, of made traces with a groundedness."""
 
-    def look(*judged, threshold=0.5, settings=Triage()):
+    def look(*judged, threshold=0.5, **limits):
         with open_made(tmp_path) as db:
             deliver(db, tmp_path, *(trace for trace, _ in judged))
             score_all(db, {trace["trace_id"]: value for trace, value in judged})
-            count = triage_week(db, WEEK, settings, threshold)
+            count = triage_week(db, WEEK, Triage(**limits), threshold)
             rows = db.execute("select failure_type, severity, is_flagged from triage order by trace_id").fetchall()
         assert all(flagged == (kind is not None) == (severity is not None) for kind, severity, flagged in rows)
         assert count.flagged == sum(flagged for _, _, flagged in rows) == sum(number for _, number in count.by_type)
@@ -71,7 +71,7 @@ def test_an_answer_is_flagged_from_the_threshold_on(triage):
 def test_overlap_is_flagged_below_the_setting(triage):
     half = make_trace("t1", response="trial moonlight", passages=("trial",))
     assert triage((half, 1.0))[1] == [(None, None)]
-    assert triage((half, 1.0), settings=Triage(retrieval_overlap_below=0.51))[1] == [("retrieval_miss", "P2")]
+    assert triage((half, 1.0), retrieval_overlap_below=0.51)[1] == [("retrieval_miss", "P2")]
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])

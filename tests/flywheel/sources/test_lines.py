@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eval.errors import UserError
@@ -17,12 +17,12 @@ def read(path, limit=100):
 
 
 @pytest.mark.parametrize("packer", PACKERS)
+@settings(deadline=None)
 @given(content=st.binary(max_size=300))
 def test_only_lf_ends_a_line_and_nothing_is_lost(packer, content, tmp_path_factory):
     path = tmp_path_factory.mktemp("lines") / "file"
+    assume(packer != "plain" or not content.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")))
     path.write_bytes(PACKERS[packer](content))
-    if packer == "plain" and content[:2] == b"\x1f\x8b":
-        return
     found = read(path, 1000)
     assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
     assert b"\n".join(line for _, line, _ in found) == content.removesuffix(b"\n")
@@ -70,10 +70,11 @@ def test_an_archive_that_is_cut_off_is_damaged(packer, kept, tmp_path):
     path = tmp_path / "file"
     packed = PACKERS[packer](b"".join(b"line %d\n" % number for number in range(100_000)))
     path.write_bytes(packed[: int(len(packed) * kept)])
-    with pytest.raises(UserError, match="the file is damaged .*nothing was added, deliver it again"):
+    with pytest.raises(UserError, match=r"the file is damaged .*nothing was added, deliver it again"):
         read(path)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_zstd_file_is_whole_only_at_its_full_length(tmp_path_factory, data):
     content = data.draw(st.binary(max_size=200)) * data.draw(st.integers(1, 3000))

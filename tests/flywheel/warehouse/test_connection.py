@@ -10,6 +10,7 @@ import pytest
 from eval.errors import OperationalError, UserError
 from flywheel.settings import Warehouse
 from flywheel.warehouse import open_warehouse, transaction
+from flywheel.warehouse.connection import STORAGE_VERSION
 from flywheel.warehouse.migrations import MIGRATIONS
 from tests.flywheel.made_traces import open_made, tables
 
@@ -40,14 +41,25 @@ def holder(tmp_path):
 
 
 def test_a_second_process_is_told_who_holds_the_warehouse(tmp_path, holder):
-    command = [sys.executable, "-c", "from flywheel.cli.main import main; main()", "--workspace", str(tmp_path), "doctor"]
+    command = [
+        sys.executable,
+        "-c",
+        "from flywheel.cli.main import main; main()",
+        "--workspace",
+        str(tmp_path),
+        "doctor",
+    ]
     asked = subprocess.run(
         [*command[:-1], "ingest", "delivery.jsonl"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert asked.returncode == 2  # the file is not there: that comes first
     (tmp_path / "delivery.jsonl").write_text("")
     asked = subprocess.run(
-        [*command[:-1], "ingest", str(tmp_path / "delivery.jsonl")], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command[:-1], "ingest", str(tmp_path / "delivery.jsonl")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert asked.returncode == 4
     assert asked.stderr.count("\n") == 1
@@ -63,7 +75,11 @@ def test_a_holder_that_was_killed_leaves_the_warehouse_free(tmp_path, holder):
 
 
 def test_one_process_cannot_open_it_twice_either(tmp_path):
-    with open_made(tmp_path), pytest.raises(OperationalError, match=f"locked by PID {os.getpid()} "), open_made(tmp_path):
+    with (
+        open_made(tmp_path),
+        pytest.raises(OperationalError, match=f"locked by PID {os.getpid()} "),
+        open_made(tmp_path),
+    ):
         pass
 
 
@@ -107,11 +123,26 @@ def test_a_damaged_file_is_an_operational_error_and_stays_as_it_is(tmp_path, dam
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(damage(fill(path)))
     before = path.read_bytes()
-    with pytest.raises(OperationalError, match=r"warehouse\.duckdb cannot be used: .*restore a backup") as told:
-        with open_made(tmp_path) as db:
-            db.execute("select max(case_id) from growth").fetchall()
+    with (
+        pytest.raises(OperationalError, match=r"warehouse\.duckdb cannot be used: .*restore a backup") as told,
+        open_made(tmp_path) as db,
+    ):
+        db.execute("select max(case_id) from growth").fetchall()
     assert "\n" not in str(told.value)
     assert path.read_bytes() == before
+
+
+def test_a_file_of_a_newer_storage_version_is_an_operational_error(tmp_path):
+    with duckdb.connect() as db:
+        db.execute(f"attach '{tmp_path / 'warehouse.duckdb'}' as newest (storage_version 'latest')")
+        db.execute("create table newest.made as select 1")
+        newest = db.execute(
+            "select tags['storage_version'] from duckdb_databases() where database_name = 'newest'"
+        ).fetchone()
+    if STORAGE_VERSION in newest[0]:
+        pytest.skip("this DuckDB knows no newer storage version")
+    with pytest.raises(OperationalError, match="storage version"), open_made(tmp_path):
+        pass
 
 
 def test_a_mistake_in_a_statement_stays_a_bug(tmp_path):
@@ -126,11 +157,15 @@ def test_a_warehouse_of_a_newer_version_is_refused_and_kept(tmp_path):
         pass
 
 
+def add_a_case_and_stop(db):
+    db.execute("insert into growth values ('2026-W45', 'c', 't', 'gate')")
+    raise KeyboardInterrupt
+
+
 def test_a_transaction_is_all_or_nothing(tmp_path):
     with open_made(tmp_path) as db:
         with pytest.raises(KeyboardInterrupt), transaction(db):
-            db.execute("insert into growth values ('2026-W45', 'c', 't', 'gate')")
-            raise KeyboardInterrupt
+            add_a_case_and_stop(db)
         assert tables(db)["growth"] == []
 
 
