@@ -143,7 +143,7 @@ def run_week(workspace: Workspace, week: str, key: Mapping[str, Any], source: Pa
     gate = run_phase_two(workspace, week, quiet)
     seconds = time.perf_counter() - started
     bless_baseline(workspace, week)
-    return measure(workspace, week, key, len(tasks), str(gate.get("verdict") or "no baseline"), seconds)
+    return measure(workspace, week, key, len(tasks), str(gate.get("verdict") or gate["note"].partition(":")[0]), seconds)
 
 
 def quiet(_: Event) -> None:

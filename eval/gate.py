@@ -123,6 +123,7 @@ class Judged:
 def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Generator) -> GateResult:
     """Compare two runs and give one verdict.
 
+    Where only advisory metrics scored a case the verdict is WARN at best: nothing that may block was measured.
     Raises UserError for runs that cannot be compared, OperationalError where too little was measured.
     """
     facts = shared_metrics(baseline, candidate, policy)
@@ -137,6 +138,8 @@ def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Gen
     flips = find_flips(blocking, runs)
     broken = broken_critical_cases([m for m in metrics if tiers[m.name] == "critical"], runs, policy)
     counted = [c.counts_as for c in comparisons if c.counts_as is not None]
+    if not any(metric.values for metric in blocking):
+        counted.append("WARN")
     verdict = max([*counted, "BLOCK"] if broken else counted, key=ORDER.index)
     return GateResult(
         verdict=verdict,
@@ -178,9 +181,9 @@ def refuse_uncovered(metrics: Sequence[PairedMetric], tiers: dict[str, Tier], fl
                 f"{metric.name} scored {len(metric.values)} of {metric.n_expected} cases in both runs "
                 f"({metric.reason}), and the gate wants {floor:.0%}; score them again, or leave the metric out"
             )
-    if not any(metric.values and tiers[metric.name] != "advisory" for metric in metrics):
+    if not any(metric.values for metric in metrics):
         raise OperationalError(
-            "no metric that may block scored a case in both runs, so nothing was measured; "
+            "no metric scored a case in both runs, so nothing was measured; "
             "give the golden cases references or expectations, or choose other metrics"
         )
 
@@ -359,6 +362,11 @@ def notes_on(
     """Say what limits the verdict, in sentences."""
     notes = []
     blocking = [c for c in comparisons if c.p_adjusted is not None]
+    if not blocking:
+        notes.append(
+            "no metric that may block scored a case: a judge only warns until labels show its TPR and TNR; "
+            "give the golden cases references or expectations"
+        )
     found = [c for c in blocking if c.slice == ALL and c.detectable_drop is not None]
     if found:
         drops = ", ".join(f"{c.metric} {100 * (c.detectable_drop or 0):.1f}" for c in found)

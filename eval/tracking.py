@@ -63,25 +63,44 @@ def connect(uri: str) -> Any:
         raise UserError(f"{uri!r} is no MLflow store; give sqlite:///mlflow.db, another SQL URL, or http://host:port")
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
-    if uri.startswith(SQLITE):
-        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations between MLflow and the libraries it uses
         from mlflow.tracking import MlflowClient
 
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        if uri.startswith(SQLITE):
+            create_store(Path(uri.removeprefix(SQLITE)))
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # creates the tables where there are none
         return client
+
+
+def create_store(path: Path) -> None:
+    """Make a SQLite store aside, then put it in its place: MLflow cannot go on with tables that a kill cut short."""
+    if path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.new")
+    for left in (half, *(half.with_name(half.name + end) for end in ("-journal", "-wal", "-shm"))):
+        left.unlink(missing_ok=True)
+    SqlAlchemyStore(f"{SQLITE}{half}", artifacts_beside(path)).engine.dispose()
+    half.replace(path)
+
+
+def artifacts_beside(path: Path) -> str:
+    """Say where the artifacts of a SQLite store lie."""
+    return str((path.resolve().parent / "mlartifacts").as_uri())
 
 
 def experiment_id(client: Any, uri: str, name: str) -> str:
     """Find or create an experiment; with a SQLite file its artifacts lie beside the file."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        place = Path(uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts" if uri.startswith(SQLITE) else None
-        return str(client.create_experiment(name, artifact_location=place.as_uri() if place else None))
+        place = artifacts_beside(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
+        return str(client.create_experiment(name, artifact_location=place))
     if found.lifecycle_stage != "active":
         raise UserError(f"the MLflow experiment {name!r} is deleted; restore it, or set another in [tracking]")
     return str(found.experiment_id)

@@ -24,8 +24,8 @@ class CollectCount:
 def fold_labels(tasks: Sequence[Task], labels: Sequence[Label], adjudications: Sequence[Decision]) -> list[GoldLabel]:
     """Give the gold label of each task that somebody labelled, by task id.
 
-    All who did not defer must agree; otherwise the newest adjudication of the task decides, and without one the
-    verdict stays open. Details (type, severity, correction, spans) are those of the newest label with that verdict.
+    The newest adjudication of a task decides; without one all who did not defer must agree, and otherwise the verdict
+    stays open. Details (type, severity, correction, spans) are those of the newest label with that verdict.
     """
     settled = {d.subject: str(d.payload["verdict"]) for d in sorted(adjudications, key=lambda d: d.created_at)}
     said: dict[str, list[Label]] = {}

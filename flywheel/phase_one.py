@@ -15,7 +15,18 @@ from flywheel.trace import week_title
 from flywheel.triage import triage_week
 from flywheel.warehouse import draws, modes, traces
 from flywheel.warehouse.steps import finished_step
-from flywheel.week import Event, Job, Listener, Said, Step, open_job, run_steps, settings_of, write_status
+from flywheel.week import (
+    Event,
+    Job,
+    Listener,
+    Said,
+    Step,
+    in_workspace,
+    open_job,
+    run_steps,
+    settings_of,
+    write_status,
+)
 from flywheel.workspace import Workspace
 
 PHASE: Final = 1
@@ -26,8 +37,6 @@ def run_phase_one(workspace: Workspace, week: str, listen: Listener, until: str 
     """Do phase 1 of a week, up to and with the step `until`."""
     with open_job(workspace, week) as job:
         take_in(job, listen)
-        if until == "ingest":
-            return
         inputs = inputs_of(job)
         run_steps(Job(workspace, week, job.db, job.labels, inputs, job.tell), PHASE, STEPS, listen, until)
 
@@ -171,10 +180,10 @@ def enqueue(job: Job) -> Said:
     frozen = draws.find_draw(job.db, job.week)
     assert frozen is not None, "plan comes first"
     record, tasks = build_tasks(job.db, frozen)
-    added = label_draws.add_draw(job.labels, record, tasks)
+    label_draws.add_draw(job.labels, record, tasks)
     random = sum(task.purpose == "random" for task in tasks)
     return Said(
-        f"{random} random tasks and {len(tasks) - random} exemplars wait, {added} of them new",
+        f"{random} random tasks and {len(tasks) - random} exemplars wait",
         {"random": random, "purposive": len(tasks) - random},
     )
 
@@ -183,7 +192,7 @@ def report(job: Job) -> Said:
     """The first report: what is flagged, in which modes, and what to label."""
     from flywheel.weekly_report import write_week_report
 
-    return Said(str(write_week_report(job, PHASE)))
+    return Said(in_workspace(job, write_week_report(job, PHASE)))
 
 
 STEPS: tuple[Step, ...] = (
@@ -195,8 +204,3 @@ STEPS: tuple[Step, ...] = (
     Step("enqueue", enqueue),
     Step("report", report),
 )
-
-
-def is_done(job: Job) -> bool:
-    """Whether phase 1 of the week has run to its end."""
-    return finished_step(job.db, job.week, PHASE, STEPS[-1].name) is not None

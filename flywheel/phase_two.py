@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from eval.errors import UserError
+from flywheel import phase_one
 from flywheel.collect import ADJUDICATED, count_collected, fold_labels
 from flywheel.estimate import estimate_week
 from flywheel.golden import Roles, grow
@@ -18,30 +19,34 @@ from flywheel.track import track_week
 from flywheel.verdict import compare_with_baseline, gate_inputs, run_golden_suite, suite_inputs
 from flywheel.warehouse import draws, modes, scores
 from flywheel.warehouse.steps import finished_step
-from flywheel.week import Job, Listener, Said, Step, open_job, run_steps, settings_of
+from flywheel.week import Job, Listener, Said, Step, in_workspace, open_job, run_steps, settings_of
 from flywheel.workspace import Workspace
 
 PHASE: Final = 2
 FIRST_WEEK = "0001-W01"
+WHOLE = "whole"
 
 
 def run_phase_two(workspace: Workspace, week: str, listen: Listener, until: str | None = None) -> dict[str, Any]:
     """Do phase 2 of a week, up to and with the step `until`; give what the last gate said."""
-    with open_job(workspace, week, lambda job: str(horizon(job))) as job:
-        frozen = draws.find_draw(job.db, week)
-        if frozen is None:
-            raise UserError(f"{week} has no draw yet, so there is nothing to continue; run: flywheel run --week {week}")
-        inputs = f"{frozen.draw_id} {job.inputs}"
+    with open_job(workspace, week, lambda job: str(horizon(job, until))) as job:
+        first = finished_step(job.db, week, phase_one.PHASE, phase_one.STEPS[-1].name)
+        if first is None:
+            raise UserError(f"phase 1 of {week} is not finished, so nothing can be continued: flywheel run --week {week}")
+        inputs = f"{first.fingerprint} {until or WHOLE} {job.inputs}"
         run_steps(Job(workspace, week, job.db, job.labels, inputs, job.tell), PHASE, STEPS, listen, until)
         gate = finished_step(job.db, week, PHASE, "gate")
         return gate.summary["figures"] if gate else {}
 
 
-def horizon(job: Job) -> int:
-    """Give the last event that phase 2 reads: the one it began with, where it was cut off; else the newest."""
+def horizon(job: Job, until: str | None) -> int:
+    """Give the last event that phase 2 reads: the one it began with, where it was cut off; else the newest.
+
+    Where only an estimate was asked for, nothing was cut off.
+    """
     begun = finished_step(job.db, job.week, PHASE, "collect")
     ended = finished_step(job.db, job.week, PHASE, STEPS[-1].name)
-    if begun:
+    if until is None and begun and begun.summary["figures"]["until"] == WHOLE:
         seen = int(begun.summary["figures"]["last_event"])
         if ended is None or ended.summary["figures"].get("last_event") != seen:
             return seen
@@ -50,7 +55,12 @@ def horizon(job: Job) -> int:
 
 def last_event(job: Job) -> int:
     """The last event that this run of phase 2 reads."""
-    return int(job.inputs.rpartition(" ")[2])
+    return int(job.inputs.split(" ")[2])
+
+
+def last_step(job: Job) -> str:
+    """The step that this run of phase 2 goes up to."""
+    return job.inputs.split(" ")[1]
 
 
 def collect(job: Job) -> Said:
@@ -70,7 +80,8 @@ def collect(job: Job) -> Said:
     for name, number in (("deferred", count.deferred), ("in disagreement", count.disagreed), ("adjudicated", settled)):
         said += f", {number} {name}" if number else ""
     people = len({name for g in gold for name in g.annotators})
-    return Said(said, {**asdict(count), "last_event": last_event(job), "annotators": people})
+    figures = {**asdict(count), "last_event": last_event(job), "until": last_step(job), "annotators": people}
+    return Said(said, figures)
 
 
 def estimate(job: Job) -> Said:
@@ -150,7 +161,7 @@ def report(job: Job) -> Said:
     """The report with the rate, the growth and the verdict in it."""
     from flywheel.weekly_report import write_week_report
 
-    return Said(str(write_week_report(job, PHASE)))
+    return Said(in_workspace(job, write_week_report(job, PHASE)))
 
 
 def track(job: Job) -> Said:

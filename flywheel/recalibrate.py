@@ -39,6 +39,15 @@ def detector_for(db: duckdb.DuckDBPyConnection, week: str) -> "Detector":
     return Detector.from_json(content) if content else packaged_detector()
 
 
+ABOUT_SUPPORT = frozenset({None, "unsupported_claim", "contradiction", "missed_abstention"})
+"""Failures that say that the passages do not support the answer; a wrong abstention or a retrieval miss does not."""
+
+
+def tells_support(label: GoldLabel) -> bool:
+    """Whether a label says if the passages support the answer."""
+    return label.verdict == "pass" or (label.verdict == "fail" and label.failure_type in ABOUT_SUPPORT)
+
+
 def spans_of(label: GoldLabel) -> tuple[tuple[int, int], ...] | None:
     """The unsupported parts of an answer: none of it where it passed, None where it failed and nobody marked any."""
     return () if label.verdict == "pass" else label.spans or None
@@ -54,7 +63,7 @@ def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldL
     from eval.metrics.groundedness_fit import LabelledAnswer, fit_detector
 
     current = traces.revisions(db, [label.trace_id for label in labels])
-    judged = [label for label in labels if label.verdict and current.get(label.trace_id) == label.revision]
+    judged = [label for label in labels if tells_support(label) and current.get(label.trace_id) == label.revision]
     samples = scores.read_samples_by_id(db, [label.trace_id for label in judged])
     usable = [label for label in judged if role_of(samples[label.trace_id].group, roles) != "gate"]
     detector = packaged_detector()

@@ -9,8 +9,6 @@ from flywheel.trace import week_start
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, Said
 
-TOLD_SEPARATELY = ("value", "low", "high")
-
 
 def track_week(job: Job) -> Said:
     """Log the week, or find what was logged of exactly the same inputs before."""

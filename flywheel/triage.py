@@ -30,7 +30,7 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
     """Write what is flagged in a week, in place of what was. The first rule that fits gives the failure type.
 
     `threshold` is the probability of an unsupported answer from which on a trace is flagged. Severity:
-    P0 a contradiction or an unsupported answer that the user also disliked, P1 an error or a clearly unsupported
+    P0 an unsupported answer that the user also disliked, P1 an error or a clearly unsupported
     answer, P2 an answer that lacks support or retrieval, P3 slowness and dislike alone.
     """
     db.execute("delete from triage where week = ?", [week])

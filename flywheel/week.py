@@ -76,6 +76,12 @@ def settings_of(*names: str) -> Callable[[Job], object]:
 Listener = Callable[[Event], None]
 
 
+def in_workspace(job: Job, path: Path) -> str:
+    """Name a file for people: relative to the workspace where it lies there, so that it means the same elsewhere."""
+    root = job.workspace.root
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
 @contextmanager
 def open_job(workspace: Workspace, week: str, inputs: Callable[[Job], str] = lambda _: "") -> Iterator[Job]:
     """Hold the warehouse and the label store for one week's work."""
@@ -106,12 +112,12 @@ def run_steps(job: Job, phase: int, steps: Sequence[Step], listen: Listener, unt
         before = fingerprint
         if step.name == until:
             break
-    write_status(job.workspace, job.week, phase, "", len(steps), len(steps))
+    write_status(job.workspace, job.week, phase, "", number, len(steps))
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job stands: step `number` of `of`, or finished when `step` is empty."""
+    """Where a job stands: at step `number` of `of`; when `step` is empty, at rest after that many steps."""
 
     week: str
     phase: int

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, TypeVar
 
 from eval.errors import UserError
@@ -200,12 +201,13 @@ def draw_facts(job: Job) -> DrawFacts | None:
 def label_facts(job: Job) -> LabelFacts:
     """How far the draw is labelled, and what people named."""
     told = step(job, 2, "collect")
-    progress = queue.progress(job.labels, job.week)
+    labels = queue.current_labels(job.labels, job.week, told["last_event"])
+    seconds = [(label.submitted_at - label.started_at).total_seconds() for label in labels if label.started_at]
     return record(
         LabelFacts,
         {
             **told,
-            "median_seconds": progress.median_seconds,
+            "median_seconds": median(seconds) if seconds else None,
             "failure_types": figures.failure_types(job.db, job.week),
         },
     )

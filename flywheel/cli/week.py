@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -69,7 +70,10 @@ def printer(form: str, events: list[Event]) -> Listener:
         if form == "json" or event.kind == "start":
             return
         took = "kept" if event.kind == "kept" else f"{event.seconds:.1f} s"
-        click.echo(f"{event.step:<{NAME_WIDTH}}{event.text:<{LINE_WIDTH}} {took:>7}")
+        first, *more = wrap(event.text, LINE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+        click.echo(f"{event.step:<{NAME_WIDTH}}{first:<{LINE_WIDTH}} {took:>7}")
+        for line in more:
+            click.echo(f"{'':<{NAME_WIDTH}}{line}")
 
     return listen
 
@@ -143,16 +147,19 @@ def status(workspace: Workspace, form: str) -> None:
     from flywheel.week import read_status
 
     found = read_status(workspace)
+    again = f"flywheel run --week {found.week}" + (" --continue" if found.phase == 2 else "") if found else ""
     if form == "json":
         click.echo(json.dumps(asdict(found) | {"is_running": found.is_running} if found else None))
     elif found is None:
         click.echo("no weekly job has run here yet; start one: flywheel run --week 2026-W45")
-    elif not found.step:
+    elif not found.step and found.number == found.of:
         click.echo(f"phase {found.phase} of {found.week} is finished ({found.since})")
+    elif not found.step:
+        done = f"{found.number} of {found.of} steps of phase {found.phase} of {found.week} are done ({found.since})"
+        click.echo(f"{done}; do the others: {again}")
     elif found.is_running:
         click.echo(
             f"phase {found.phase} of {found.week}: {found.step}, step {found.number} of {found.of}, PID {found.pid}"
         )
     else:
-        again = f"flywheel run --week {found.week}" + (" --continue" if found.phase == 2 else "")
         click.echo(f"phase {found.phase} of {found.week} stopped at {found.step}; take it up again: {again}")

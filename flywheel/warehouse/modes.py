@@ -22,7 +22,7 @@ def read_failures(db: duckdb.DuckDBPyConnection, week: str) -> list[Failure]:
     rows = db.execute(
         """
         with worst as (
-            select trace_id, arg_max((start_offset, end_offset), unsupported) as place
+            select trace_id, arg_max((start_offset, end_offset), (unsupported, -index)) as place
             from sentence_score where week = $week group by trace_id)
         select t.trace_id, t.revision, g.failure_type, g.severity, t.user_input, coalesce(t.response, ''),
                worst.place, t.model, t.prompt_version, t.tenant_id, t.error

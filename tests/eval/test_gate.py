@@ -292,7 +292,7 @@ def test_blocking_metric_without_enough_scores_is_operational() -> None:
 
 def test_metric_that_applies_to_no_case_is_operational_when_it_is_the_only_one() -> None:
     none = passes(["not_applicable"] * 10)
-    with pytest.raises(OperationalError, match="no metric that may block scored a case"):
+    with pytest.raises(OperationalError, match="no metric scored a case"):
         judged(none, none)
 
 
@@ -343,3 +343,13 @@ def test_change_of_nothing_blocks_in_at_most_two_and_a_half_percent() -> None:
         )
         blocked += judged(old, new, policy).verdict == "BLOCK"
     assert blocked <= 8  # a rate of 2.5 % gives more in fewer than 1 of 100 seeds
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_judges_alone_warn_and_never_pass_or_block(drop: float) -> None:
+    def run(value: float) -> Run:
+        return made_run({"groundedness": [value] * 100}, {"groundedness": JUDGE})
+
+    result = judged(run(0.9), run(0.9 - drop))
+    assert result.verdict == "WARN"
+    assert any("no metric that may block scored a case" in note for note in result.notes)

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from shutil import copytree
@@ -23,27 +24,39 @@ from flywheel.week import Event
 from flywheel.workspace import open_workspace
 from tests.flywheel.made_weeks import (
     GOOD_PIPELINE,
+    TRACES,
     WEEK,
     add_traces,
     bless_pipeline,
+    is_bad,
     label_week,
     make_workspace,
     seed_golden,
     silent,
 )
 
-MOMENTS = 4
-AT_ONCE = 2
+MOMENTS = 5
+AT_ONCE = os.cpu_count() or 2
 UNDISTURBED = "undisturbed"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "NUMBA_THREADING_LAYER": "workqueue"}
 """A process that forks must not have started OpenMP."""
 TEMPLATE = "template"
+MOMENT = "moment-"
+REPORT = ("altair", "vl_convert", "flywheel.report.charts", "flywheel.report.page", "flywheel.weekly_report")
+HEAVY = {
+    1: (*REPORT, "eval.statistics.power", "eval.metrics.groundedness"),
+    2: (
+        *REPORT, "eval.metrics.groundedness_fit", "eval.gate", "eval.outputs.artefacts", "eval.statistics.paired",
+        "eval.tracking", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store",
+    ),
+}  # fmt: skip
+"""What the steps of each phase import."""
 
 
 def main(folder: Path, phase: int, seed: int) -> None:
     """Kill a phase at each of its boundaries and at random moments; say how each run ended."""
     os.environ.update(ONE_THREAD)
-    warm_up()
+    warm_up(phase)
     wait(fork(lambda: prepare(folder / TEMPLATE, phase)))
     took = undisturbed(folder, phase)
     rng = Random(seed)
@@ -51,34 +64,33 @@ def main(folder: Path, phase: int, seed: int) -> None:
         (f"{step}-{kind}", killing(folder, phase, step, kind), None) for step, kind in boundaries(phase)
     ]
     for number in range(MOMENTS):
-        name = f"moment-{number}"
+        name = f"{MOMENT}{number}"
         points.append((name, running(folder / name, phase), rng.uniform(0.05, 0.9) * took))
     told: dict[str, object] = {"seconds": took}
     for start in range(0, len(points), AT_ONCE):
         batch = points[start : start + AT_ONCE]
         for name, _, _ in batch:
-            copytree(folder / TEMPLATE, folder / name)
+            start_over(folder, name)
         ends = [wait(*one) for one in [(fork(run), after) for _, run, after in batch]]
         again = [wait(pid) for pid in [fork(running(folder / name, phase)) for name, _, _ in batch]]
         told |= {name: ends_of for (name, _, _), *ends_of in zip(batch, ends, again, strict=True)}
     print(json.dumps(told))
 
 
-def warm_up() -> None:
+def warm_up(phase: int) -> None:
     """Import and load once what every child needs; a first UMAP compiles for seconds."""
-    import numpy as np
     import torch
 
-    import eval.metrics.groundedness_fit
-    import flywheel.weekly_report
     from eval.embedding import load_embedder
-    from eval.tracking import connect
-    from flywheel.modes.group import group
 
-    assert eval.metrics.groundedness_fit and flywheel.weekly_report and connect
+    for module in HEAVY[phase]:
+        import_module(module)
     torch.set_num_threads(1)
     vectors = load_embedder()([f"the {n}th of {n % 7} made-up failures" for n in range(30)])
-    group(np.asarray(vectors), 5, 0)
+    if phase == 1:
+        from flywheel.modes.group import group
+
+        group(vectors, 5, 0)
 
 
 def boundaries(phase: int) -> Iterator[tuple[str, str]]:
@@ -92,7 +104,8 @@ def boundaries(phase: int) -> Iterator[tuple[str, str]]:
 def prepare(folder: Path, phase: int) -> None:
     """Make the workspace that every run begins with: phase 2 finds phase 1 done and labels given."""
     workspace = make_workspace(folder, GOOD_PIPELINE, labels=60, is_tracked=phase == 2)
-    add_traces(folder)
+    # Phase 2 begins with few failures, so that its preparation needs no UMAP.
+    add_traces(folder, numbers=[n for n in range(TRACES) if phase == 1 or not is_bad(n) or n < 25])
     if phase == 2:
         from eval.tracking import connect
 
@@ -103,9 +116,16 @@ def prepare(folder: Path, phase: int) -> None:
         label_week(workspace, chosen=lambda place, _: place % 10 != 9)
 
 
+def start_over(folder: Path, name: str) -> None:
+    """Copy the workspace that every run begins with; a random moment may also hit the making of MLflow's store."""
+    copytree(folder / TEMPLATE, folder / name)
+    if name == UNDISTURBED or name.startswith(MOMENT):
+        (folder / name / "mlflow.db").unlink(missing_ok=True)
+
+
 def undisturbed(folder: Path, phase: int) -> float:
     """Run a phase without any accident, and give its seconds."""
-    copytree(folder / TEMPLATE, folder / UNDISTURBED)
+    start_over(folder, UNDISTURBED)
     started = time.perf_counter()
     assert wait(fork(running(folder / UNDISTURBED, phase))) == 0, "the undisturbed run failed"
     return time.perf_counter() - started

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -41,7 +42,7 @@ def warehouse_rows(folder: Path) -> dict[str, list[str]]:
 def label_rows(folder: Path) -> dict[str, list[str]]:
     """The draws and tasks of the label store, without when they were made."""
     rows = {}
-    with sqlite3.connect(folder / "labels.db") as db:
+    with closing(sqlite3.connect(folder / "labels.db")) as db:
         for table in ("draw", "task"):
             found = [json.loads(body) for (body,) in db.execute(f"select body from {table}")]
             rows[f"labels.{table}"] = sorted(repr({k: v for k, v in body.items() if k != "created_at"}) for body in found)
@@ -65,7 +66,7 @@ def tracked_runs(folder: Path) -> dict[str, list[tuple]]:
     """The runs of MLflow by fingerprint: status, parent, figures."""
     if not (folder / "mlflow.db").exists():
         return {}
-    with sqlite3.connect(folder / "mlflow.db") as db:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as db:
         named = "(select run_uuid as id, value as name from tags where key = 'fingerprint')"
         return {
             "mlflow runs": sorted(db.execute(f"select f.name, r.name, status from runs r join {named} f on id = run_uuid")),

@@ -116,8 +116,9 @@ def flipped(content, first, last):
         lambda content: flipped(content, 0, 4096),
         lambda content: flipped(content, 4096, 12288),
         lambda content: flipped(content, 12288, 200_000),
+        lambda content: flipped(content, 12288 + 262_144, 12288 + 263_144),
     ],
-    ids=["text", "cut off", "first header", "both headers", "blocks"],
+    ids=["text", "cut off", "first header", "both headers", "first block", "a block read later"],
 )
 def test_a_damaged_file_is_an_operational_error_and_stays_as_it_is(tmp_path, damage):
     path = tmp_path / "warehouse.duckdb"
