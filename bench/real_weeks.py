@@ -143,7 +143,8 @@ def run_week(workspace: Workspace, week: str, key: Mapping[str, Any], source: Pa
     gate = run_phase_two(workspace, week, quiet)
     seconds = time.perf_counter() - started
     bless_baseline(workspace, week)
-    return measure(workspace, week, key, len(tasks), str(gate.get("verdict") or gate["note"].partition(":")[0]), seconds)
+    said = str(gate.get("verdict") or gate["note"].partition(":")[0])
+    return measure(workspace, week, key, len(tasks), said, seconds)
 
 
 def quiet(_: Event) -> None:
@@ -235,7 +236,7 @@ def coverage(workspace: Workspace, week: str, key: Mapping[str, Any], labels: in
         rows = population(db, week)
     truth = true_rate(rows, key)
     outcomes = {row.trace_id: not key[row.trace_id]["faithful"] for row in rows}
-    people = [Candidate(row.trace_id, row.revision, row.group, row.prediction) for row in rows]
+    people = [Candidate(row.trace_id, row.revision, row.group, row.prediction, row.stratum) for row in rows]
     plan = workspace.settings.plan
     covered = 0
     for number in range(redraws):

@@ -86,7 +86,7 @@ def read_suite(dataset: Path, metrics: Mapping[str, Metric], repeats: int = 1, r
     if not cases:
         raise OperationalError(
             f"{dataset} (version {version.version}) has no active cases of the role {role!r}, so nothing can be "
-            "measured; accept some with flywheel golden expand, or name another folder with --dataset"
+            "measured; labelled failures make some (flywheel run --continue), or name another folder with --dataset"
         )
     return Suite(cases, version.version, metrics, repeats)
 

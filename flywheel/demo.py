@@ -28,16 +28,14 @@ if TYPE_CHECKING:
 
 MARKER = ".flywheel-demo"
 ANNOTATOR = "scripted annotator"
-TRACES = 420
-LABELS = 150
 SEED = 7
-SETTINGS = f"""\
+SETTINGS = """\
 # The demo's workspace. A question of the sample is the unit of resampling: it comes back in many sessions.
 [ingest]
 group = "metadata.question_id"
 
 [plan]
-labels = {LABELS}
+labels = {labels}
 
 [golden]
 train = 0.2
@@ -53,6 +51,17 @@ metrics = ["retrieval_hit", "retrieval_recall", "token_f1", "abstention_correct"
 """
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large the demo is: traces in its week, and labels that the scripted annotator gives."""
+
+    traces: int = 420
+    labels: int = 150
+
+
+FULL = Scale()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +83,13 @@ def stage(tell: Tell, name: str) -> Iterator[list[str]]:
     tell(f"{name:<15} {'; '.join(said):<88} {time.perf_counter() - started:5.1f} s")
 
 
-def play(folder: Path, now: datetime, tell: Tell) -> Played:
+def play(folder: Path, now: datetime, tell: Tell, scale: Scale = FULL) -> Played:
     """Play the demo in a folder of its own; an earlier demo there is replaced, anything else is left alone."""
     from flywheel.phase_one import run_phase_one
     from flywheel.phase_two import run_phase_two
     from flywheel.week import Event
 
-    workspace = start_workspace(folder)
+    workspace = start_workspace(folder, scale.labels)
     week = last_complete_week(now)
 
     def step(event: Event) -> None:
@@ -92,7 +101,7 @@ def play(folder: Path, now: datetime, tell: Tell) -> Played:
         said.append(f"{whole} documents indexed; the faulty index got only {half} of them")
     with opened_pipelines(workspace) as (fixed, broken):
         with stage(tell, "traffic") as said:
-            asked = play_week(workspace, broken, week)
+            asked = play_week(workspace, broken, week, scale.traces)
             said.append(f"{asked} questions in {week}, answered with the half-built index and a top-k of 1")
         tell(f"phase 1         flywheel --workspace {folder} run --week {week}")
         run_phase_one(workspace, week, step)
@@ -114,7 +123,7 @@ def play(folder: Path, now: datetime, tell: Tell) -> Played:
     return Played(week, workspace.report(week) / "report.html", tuple(gates))
 
 
-def start_workspace(folder: Path) -> Workspace:
+def start_workspace(folder: Path, labels: int) -> Workspace:
     """Make the folder, empty but for the sample's documents and the settings."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARKER).exists():
@@ -122,7 +131,7 @@ def start_workspace(folder: Path) -> Workspace:
         shutil.rmtree(folder)
     (folder / "knowledge_base").mkdir(parents=True)
     (folder / MARKER).touch()
-    (folder / "flywheel.toml").write_text(SETTINGS, encoding="utf-8")
+    (folder / "flywheel.toml").write_text(SETTINGS.format(labels=labels), encoding="utf-8")
     for document in read_documents():
         text = f"# {document.title}\n\n{document.text}"
         (folder / "knowledge_base" / f"{document.id}.md").write_text(text, encoding="utf-8")
@@ -152,12 +161,12 @@ def opened_pipelines(workspace: Workspace) -> "Iterator[tuple[RagPipeline, RagPi
         yield fixed, replace(fixed, index=half, top_k=1, prompt_version="v2")
 
 
-def play_week(workspace: Workspace, pipeline: "RagPipeline", week: str) -> int:
+def play_week(workspace: Workspace, pipeline: "RagPipeline", week: str, traces: int) -> int:
     """Ask a week's questions, in sessions of one to four, mostly on weekdays; every answer becomes a trace."""
     from flywheel.serving.trace_log import Asked, TraceLog
 
     rng = np.random.default_rng(SEED)
-    moments = sorted(session_starts(week, TRACES // 2, rng))
+    moments = sorted(session_starts(week, traces // 2, rng))
     clock = {"now": moments[0]}
     numbers = iter(range(10**6))
     log = TraceLog(workspace.traces, clock=lambda: clock["now"], new_id=lambda: f"demo-{week}-{next(numbers):05}")
@@ -167,7 +176,7 @@ def play_week(workspace: Workspace, pipeline: "RagPipeline", week: str) -> int:
         user = int(rng.zipf(1.5)) % 60
         clock["now"] = start
         for _ in range(int(rng.integers(1, 5))):
-            if asked == TRACES:
+            if asked == traces:
                 return asked
             question = questions[int(rng.integers(len(questions)))]
             about = {"question_id": question.id, "topic": question.topic}

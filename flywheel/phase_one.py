@@ -13,8 +13,8 @@ from flywheel.scoring import score_week
 from flywheel.signals import add_signals
 from flywheel.trace import week_title
 from flywheel.triage import triage_week
+from flywheel.under_test import chosen_metrics
 from flywheel.warehouse import draws, modes, traces
-from flywheel.warehouse.steps import finished_step
 from flywheel.week import (
     Event,
     Job,
@@ -81,7 +81,8 @@ def signals(job: Job) -> Said:
 def score(job: Job) -> Said:
     """Metrics over every answer."""
     detector = detector_for(job.db, job.week)
-    counted = score_week(job.db, job.week, job.workspace.settings.scoring.metrics, detector)
+    metrics = chosen_metrics(job.workspace, job.workspace.settings.scoring.metrics)
+    counted = score_week(job.db, job.week, metrics, detector)
     said = ", ".join(f"{m.metric} {m.scored} of {m.scored + m.unscored}" for m in counted)
     reasons = [reason for m in counted for reason in m.reasons]
     return Said(said + (f" ({'; '.join(reasons)})" if reasons else ""), {"metrics": [asdict(m) for m in counted]})

@@ -17,7 +17,7 @@ from flywheel.settings import Settings
 from flywheel.trace import week_title
 from flywheel.track import track_week
 from flywheel.verdict import compare_with_baseline, gate_inputs, run_golden_suite, suite_inputs
-from flywheel.warehouse import draws, modes, scores
+from flywheel.warehouse import draws, modes, scores, traces
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, Listener, Said, Step, in_workspace, open_job, run_steps, settings_of
 from flywheel.workspace import Workspace
@@ -32,7 +32,9 @@ def run_phase_two(workspace: Workspace, week: str, listen: Listener, until: str 
     with open_job(workspace, week, lambda job: str(horizon(job, until))) as job:
         first = finished_step(job.db, week, phase_one.PHASE, phase_one.STEPS[-1].name)
         if first is None:
-            raise UserError(f"phase 1 of {week} is not finished, so nothing can be continued: flywheel run --week {week}")
+            raise UserError(
+                f"phase 1 of {week} is not finished, so nothing can be continued: flywheel run --week {week}"
+            )
         inputs = f"{first.fingerprint} {until or WHOLE} {job.inputs}"
         run_steps(Job(workspace, week, job.db, job.labels, inputs, job.tell), PHASE, STEPS, listen, until)
         gate = finished_step(job.db, week, PHASE, "gate")
@@ -125,8 +127,10 @@ def roles_of(settings: Settings) -> Roles:
 
 
 def grow_golden(job: Job) -> Said:
-    """Labelled failures become golden cases."""
+    """Labelled failures become golden cases; a label on an older revision makes none, for its text may be another."""
     gold = draws.gold_labels(job.db, job.week, job.week)
+    current = traces.revisions(job.db, [label.trace_id for label in gold])
+    gold = [label for label in gold if current.get(label.trace_id) == label.revision]
     relevant = relevant_passages(job.labels, job.week, last_event(job))
     samples = scores.read_samples_by_id(job.db, [g.trace_id for g in gold])
     folder = job.workspace.golden_dataset

@@ -80,7 +80,7 @@ def draw_week(week: str, population: Sequence[Candidate], labels: int, bins: int
     ).hexdigest()
     seed = int(fingerprint[:12], 16)
     rng = np.random.default_rng(seed)
-    affordable = labels // least - any(candidate.prediction is None for candidate in ordered)
+    affordable = labels // least - len({c.apart for c in ordered if c.prediction is None})
     strata = stratify(ordered, max(1, min(bins, affordable)))
     sizes = {name: len(members) for name, members in strata.items()}
     means = {name: mean_prediction(members) for name, members in strata.items()}

@@ -1,6 +1,6 @@
 """Metrics over a week's traces: groundedness of every sentence first, then the other metrics that are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from eval.sample import Sample, Score, Status
 from flywheel.warehouse import scores
 
 if TYPE_CHECKING:
+    from eval.metrics import Metric
     from eval.metrics.groundedness import Detector
 
 
@@ -26,19 +27,17 @@ class MetricCount:
 
 
 def score_week(
-    db: duckdb.DuckDBPyConnection, week: str, metrics: Sequence[str], detector: "Detector"
+    db: duckdb.DuckDBPyConnection, week: str, metrics: "Mapping[str, Metric]", detector: "Detector"
 ) -> list[MetricCount]:
-    """Write the scores of a week's `ok` traces, in place of those they had.
+    """Write the scores of a week's `ok` traces, in place of those they had; groundedness is always among them.
 
-    Traces that failed with an error are `not_applicable`: there is no answer to judge.
+    Traces that failed with an error get none: there is no answer to judge.
     """
-    from eval.metrics import score_metric
-
     samples, revisions = scores.read_samples(db, week)
     write_groundedness(db, week, samples, revisions, detector)
-    for name in metrics:
+    for name, metric in metrics.items():
         if name != "groundedness":
-            scores.replace_scores(db, week, name, score_metric(name, samples), revisions)
+            scores.replace_scores(db, week, name, metric.score(samples), revisions)
     return count_metrics(db, week)
 
 

@@ -49,7 +49,6 @@ class Labels(Section):
     url: str = "sqlite:///labels.db"
     lease_seconds: int = Field(default=900, gt=0)
     guideline_version: str = "1"
-    redact: bool = True
 
 
 class Scoring(Section):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.errors import OperationalError, UserError
+from eval.errors import OperationalError
 from flywheel.policy import policy_of
 from flywheel.quality import detector_shares
 from flywheel.recalibrate import detector_for
+from flywheel.under_test import absolute_spec, chosen_metrics, open_under_test
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, Said
 
@@ -43,31 +44,17 @@ def gate_inputs(job: Job) -> object:
 def pipeline_spec(job: Job) -> str | None:
     """The pipeline under test, a file relative to the workspace made absolute."""
     spec = job.workspace.settings.suite.pipeline
-    return str(job.workspace.root / spec) if spec and spec.endswith(".jsonl") else spec
+    return spec and absolute_spec(job.workspace, spec)
 
 
 def suite_metrics(job: Job) -> dict[str, "Metric"]:
     """The suite's metrics, groundedness by the detector in force this week."""
-    from eval.metrics import METRICS
-    from eval.metrics.groundedness import score_groundedness
-
-    names = job.workspace.settings.suite.metrics
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise UserError(f"[suite] metrics names {unknown[0]!r}; choose among {', '.join(sorted(METRICS))}")
-    chosen = {name: METRICS[name] for name in names}
-    if "groundedness" in chosen:
-        detector = detector_for(job.db, job.week)
-        chosen["groundedness"] = replace(
-            chosen["groundedness"], score=lambda samples: score_groundedness(samples, detector)
-        )
-    return chosen
+    return chosen_metrics(job.workspace, job.workspace.settings.suite.metrics, detector_for(job.db, job.week))
 
 
 def run_golden_suite(job: Job) -> Said:
     """Ask every active gate case; a run that was cut off goes on where it stopped."""
     from eval.cases import read_dataset
-    from eval.pipeline import open_pipeline
     from eval.suite import Suite, run_suite
 
     spec, settings = pipeline_spec(job), job.workspace.settings.suite
@@ -77,7 +64,7 @@ def run_golden_suite(job: Job) -> Said:
         return Said(f"not run: {NOT_RUN}", {"run": None})
     if not cases:
         return Said("not run: there are no gate cases yet; labelled failures make some", {"run": None})
-    with open_pipeline(spec, timeout_seconds=settings.timeout_seconds, concurrency=settings.concurrency) as pipeline:
+    with open_under_test(job.workspace, spec) as pipeline:
         key = sha256(f"{dataset.version}\x1f{suite_inputs(job)}\x1f{instrument(job)}".encode()).hexdigest()[:8]
         folder = job.workspace.runs / f"{job.week}-{key}"
         suite = Suite(cases, dataset.version, suite_metrics(job), settings.repeats)

@@ -14,7 +14,6 @@ from flywheel.policy import policy_of
 from flywheel.workspace import Workspace
 
 if TYPE_CHECKING:
-    from eval.metrics import Metric
     from eval.suite import Run
 
 FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -110,31 +109,14 @@ def run_pipeline(
     role: str = "gate",
 ) -> "Run":
     """Ask a pipeline the cases of one role, as the settings say where the caller says nothing."""
-    from eval.pipeline import open_pipeline
     from eval.suite import read_suite, run_suite
-    from flywheel.serving.egress import require_egress
+    from flywheel.under_test import chosen_metrics, open_under_test
 
     settings = workspace.settings.suite
-    if spec.startswith(("http://", "https://")):
-        require_egress(spec, "the pipeline", workspace.settings.allow_egress)
-    if spec.endswith(".jsonl") and not Path(spec).exists():
-        spec = str(workspace.root / spec)
-    if str(workspace.root) not in sys.path:
-        sys.path.insert(0, str(workspace.root))  # a callable may live in the workspace
-    chosen = chosen_metrics(metrics or settings.metrics)
+    chosen = chosen_metrics(workspace, metrics or settings.metrics)
     suite = read_suite(dataset or workspace.golden_dataset, chosen, repeats or settings.repeats, role)
     with (
-        open_pipeline(spec, timeout_seconds=settings.timeout_seconds, concurrency=settings.concurrency) as pipeline,
+        open_under_test(workspace, spec) as pipeline,
         click.progressbar(length=len(suite.cases) * suite.repeats, label="suite", file=sys.stderr) as bar,
     ):
         return run_suite(suite, pipeline, out, lambda done, _: bar.update(done - bar.pos))
-
-
-def chosen_metrics(names: Sequence[str]) -> dict[str, "Metric"]:
-    """Look metrics up by name."""
-    from eval.metrics import METRICS
-
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise UserError(f"there is no metric {unknown[0]!r}; choose among {', '.join(sorted(METRICS))}")
-    return {name: METRICS[name] for name in names}

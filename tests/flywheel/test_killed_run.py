@@ -26,7 +26,9 @@ def warehouse_rows(folder: Path) -> dict[str, list[str]]:
     """Every row of every table, wall-clock columns left out."""
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as db:
         columns: dict[str, list[str]] = {}
-        for table, column in db.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall():
+        for table, column in db.execute(
+            "select table_name, column_name from duckdb_columns() where not internal"
+        ).fetchall():
             columns.setdefault(table, []).append(column)
         return {
             table: sorted(
@@ -45,7 +47,9 @@ def label_rows(folder: Path) -> dict[str, list[str]]:
     with closing(sqlite3.connect(folder / "labels.db")) as db:
         for table in ("draw", "task"):
             found = [json.loads(body) for (body,) in db.execute(f"select body from {table}")]
-            rows[f"labels.{table}"] = sorted(repr({k: v for k, v in body.items() if k != "created_at"}) for body in found)
+            rows[f"labels.{table}"] = sorted(
+                repr({k: v for k, v in body.items() if k != "created_at"}) for body in found
+            )
     return rows
 
 

@@ -23,7 +23,7 @@ def db(tmp_path):
 
 
 def test_every_trace_that_answered_has_a_score_or_a_reason(db):
-    (count,) = score_week(db, WEEK, ("groundedness",), packaged_detector())
+    (count,) = score_week(db, WEEK, {}, packaged_detector())
     rows = db.execute("select trace_id, value is null, status, reason from score order by 1").fetchall()
     assert rows == [
         ("judged", False, "ok", ""),
@@ -35,12 +35,12 @@ def test_every_trace_that_answered_has_a_score_or_a_reason(db):
 
 
 def test_each_reason_is_counted_for_itself(db):
-    (count,) = score_week(db, WEEK, ("groundedness",), packaged_detector())
+    (count,) = score_week(db, WEEK, {}, packaged_detector())
     assert count.reasons == ("1 not_applicable: no answer", "1 not_applicable: no passages")
 
 
 def test_sentences_are_cut_where_the_answer_says(db):
-    score_week(db, WEEK, ("groundedness",), packaged_detector())
+    score_week(db, WEEK, {}, packaged_detector())
     rows = db.execute("select index, start_offset, end_offset, unsupported from sentence_score order by 1").fetchall()
     assert [ANSWER[start:end] for _, start, end, _ in rows] == [
         "The trial runs 14 days.",
@@ -50,24 +50,24 @@ def test_sentences_are_cut_where_the_answer_says(db):
 
 
 def test_scoring_twice_is_scoring_once(db):
-    score_week(db, WEEK, ("groundedness",), packaged_detector())
+    score_week(db, WEEK, {}, packaged_detector())
     before = tables(db)
-    score_week(db, WEEK, ("groundedness",), packaged_detector())
+    score_week(db, WEEK, {}, packaged_detector())
     assert tables(db) == before
 
 
 def test_a_week_without_traces_counts_nothing(db):
-    assert score_week(db, "2026-W30", ("groundedness",), packaged_detector()) == []
+    assert score_week(db, "2026-W30", {}, packaged_detector()) == []
 
 
 def test_the_mean_is_of_what_was_scored(db):
-    (count,) = score_week(db, WEEK, ("groundedness",), packaged_detector())
+    (count,) = score_week(db, WEEK, {}, packaged_detector())
     assert count.mean == db.execute("select value from score where trace_id = 'judged'").fetchone()[0]
 
 
 def test_a_trace_that_moved_to_another_week_is_scored_there(db, tmp_path):
-    score_week(db, WEEK, ("groundedness",), packaged_detector())
+    score_week(db, WEEK, {}, packaged_detector())
     deliver(db, tmp_path, make_trace("judged", response=ANSWER, timestamp="2026-11-10T10:00:00Z"))
-    score_week(db, "2026-W46", ("groundedness",), packaged_detector())
+    score_week(db, "2026-W46", {}, packaged_detector())
     assert db.execute("select week, revision from score where trace_id = 'judged'").fetchall() == [("2026-W46", 2)]
     assert db.execute("select count(*) from sentence_score where trace_id = 'judged'").fetchone() == (2,)

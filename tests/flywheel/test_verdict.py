@@ -7,12 +7,10 @@ from eval.baseline import bless
 from eval.cases import read_dataset, write_dataset
 from eval.errors import UserError
 from eval.suite import read_run
-from flywheel.labels.store import open_labels
 from flywheel.phase_two import run_phase_two
-from flywheel.settings import read_settings
 from flywheel.verdict import compare_with_baseline, run_golden_suite
 from flywheel.warehouse.steps import finish_step
-from flywheel.week import Job, open_job
+from flywheel.week import open_job
 from tests.flywheel.made_weeks import (
     BAD_PIPELINE,
     GOOD_PIPELINE,
@@ -173,17 +171,3 @@ def test_a_blessing_makes_the_gate_of_a_finished_week_speak(tmp_path):
     (run,) = [path.parent for path in workspace.runs.glob(f"{WEEK}-*/run.json")]
     bless(read_run(run), "ada", workspace.runs, NOON)
     assert run_phase_two(workspace, WEEK, silent)["verdict"] in ("PASS", "WARN", "INCONCLUSIVE")
-
-
-def test_made_settings_reach_the_policy(tmp_path):
-    from flywheel.verdict import gate_policy
-
-    workspace = make_workspace(
-        tmp_path, more='[gate]\nmargin = 0.07\non_inconclusive = "fail"\nmargins = { token_f1 = 0.2 }\n'
-    )
-    assert read_settings(tmp_path) == workspace.settings
-    with open_job(workspace, WEEK) as job:
-        finish_step(job.db, WEEK, 1, "triage", "x", {"text": "", "figures": {"threshold": 0.5}}, 0.0)
-        policy = gate_policy(Job(workspace, WEEK, job.db, open_labels(workspace.labels_url), ""))
-    assert (policy.margin, policy.on_inconclusive, policy.margins) == (0.07, "fail", {"token_f1": 0.2})
-    assert policy.measured_judges == frozenset()
