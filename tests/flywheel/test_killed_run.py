@@ -70,20 +70,17 @@ def tracked_runs(folder: Path) -> dict[str, list[tuple]]:
     """The runs of MLflow by fingerprint: status, parent, figures."""
     if not (folder / "mlflow.db").exists():
         return {}
+    named = "(select run_uuid as id, value as name from tags where key = 'fingerprint')"
+    queries = {
+        "mlflow runs": f"select f.name, r.name, status from runs r join {named} f on id = run_uuid",
+        "mlflow unnamed runs": f"select count(*) from runs where run_uuid not in (select id from {named})",
+        "mlflow metrics": f"select name, key, value, step from metrics join {named} on id = run_uuid",
+        "mlflow params": f"select name, key, value from params join {named} on id = run_uuid",
+        "mlflow children": f"select c.name, p.name from tags join {named} c on c.id = run_uuid "
+        f"join {named} p on p.id = value where key = 'mlflow.parentRunId'",
+    }
     with closing(sqlite3.connect(folder / "mlflow.db")) as db:
-        named = "(select run_uuid as id, value as name from tags where key = 'fingerprint')"
-        return {
-            "mlflow runs": sorted(db.execute(f"select f.name, r.name, status from runs r join {named} f on id = run_uuid")),
-            "mlflow unnamed runs": db.execute("select count(*) - (select count(*) from tags where key = 'fingerprint') from runs").fetchall(),
-            "mlflow metrics": sorted(db.execute(f"select name, key, value, step from metrics join {named} on id = run_uuid")),
-            "mlflow params": sorted(db.execute(f"select name, key, value from params join {named} on id = run_uuid")),
-            "mlflow children": sorted(
-                db.execute(
-                    f"select c.name, p.name from tags join {named} c on c.id = run_uuid join {named} p on p.id = value "
-                    "where key = 'mlflow.parentRunId'"
-                )
-            ),
-        }  # fmt: skip
+        return {what: sorted(db.execute(query)) for what, query in queries.items()}
 
 
 def report_files(folder: Path) -> dict[str, object]:

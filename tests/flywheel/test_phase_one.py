@@ -46,7 +46,9 @@ def test_phase_one_goes_from_files_to_tasks_and_a_report(workspace):
 
 def test_invented_answers_are_flagged(workspace):
     first_phase(workspace)
-    flagged = {name for (name,) in rows(workspace, "select trace_id from triage where failure_type = 'unsupported_claim'")}
+    flagged = {
+        name for (name,) in rows(workspace, "select trace_id from triage where failure_type = 'unsupported_claim'")
+    }
     assert flagged == {make_line(WEEK, number)["trace_id"] for number in FEW if is_bad(number)}
 
 

@@ -30,7 +30,7 @@ from tests.flywheel.test_killed_run import label_rows, warehouse_rows
 FEW = range(30)
 
 
-class CutOff(Exception):
+class CutOffError(Exception):
     """Stands for a kill: nothing after it is done."""
 
 
@@ -52,9 +52,9 @@ def second_phase(workspace, until=None):
 def cut_off_after(workspace, step):
     def listen(event):
         if (event.step, event.kind) == (step, "done"):
-            raise CutOff
+            raise CutOffError
 
-    with pytest.raises(CutOff):
+    with pytest.raises(CutOffError):
         run_phase_two(workspace, WEEK, listen)
 
 

@@ -141,5 +141,3 @@ def test_the_warehouse_is_free_again_after_a_job(workspace):
     do(workspace, [noting("a", [])])
     with duckdb.connect(str(workspace.warehouse)) as db:
         assert db.execute("select name, phase from step").fetchall() == [("a", 1)]
-
-

@@ -59,7 +59,7 @@ def facts_of(workspace, phase, week=WEEK):
 
 def test_the_first_report_tells_traffic_flags_and_the_draw(workspace):
     facts = facts_of(workspace, 1)
-    assert (facts.traffic.traces, facts.traffic.ok, facts.traffic.errors) == (30, 29, 1)
+    assert (facts.traffic.traces, facts.traffic.ok, facts.traffic.error) == (30, 29, 1)
     assert sum(count for _, count, _ in facts.traffic.by_day) == 30
     bad = sum(is_bad(number) for number in FEW)
     assert facts.triage.flagged == sum(count for _, count in facts.triage.by_severity) == bad + 1
@@ -85,8 +85,8 @@ def test_the_second_report_tells_rate_labels_growth_and_gate(labelled):
     assert len(facts.golden.added) == failed
     assert facts.golden.cases == len(read_dataset(labelled.golden_dataset).cases) == failed + 40
     assert facts.gate.verdict in ("PASS", "WARN", "INCONCLUSIVE")
-    assert facts.gate.path == "gate/report.html"
-    assert (labelled.report(WEEK) / facts.gate.path).exists()
+    assert facts.gate.report_path == "gate/report.html"
+    assert (labelled.report(WEEK) / facts.gate.report_path).exists()
     assert facts.recalibration.valid_from == NEXT_WEEK
 
 
@@ -112,7 +112,7 @@ def test_the_detector_is_compared_with_people_by_hand(labelled):
         hits[fails][1] += 1 / probability
     assert facts.instrument.tpr.value == pytest.approx(hits[True][0] / hits[True][1])
     assert facts.instrument.tnr.value == pytest.approx(hits[False][0] / hits[False][1])
-    assert facts.instrument.labels == LABELS
+    assert facts.instrument.tpr.n + facts.instrument.tnr.n == LABELS
 
 
 def test_sources_that_trained_the_detector_do_not_judge_it(labelled):
@@ -121,15 +121,16 @@ def test_sources_that_trained_the_detector_do_not_judge_it(labelled):
         taught = replace(detector_for(job.db, WEEK), training_groups=frozenset({groups[0][0]}))
         scores.save_detector(job.db, WEEK, "2026-W44", taught.instrument.id, 1, taught.to_json())
         seen = sum(group == groups[0][0] for (group,) in groups)
-    assert facts_of(labelled, 2).instrument.labels == LABELS - seen
+    told = facts_of(labelled, 2).instrument
+    assert told.tpr.n + told.tnr.n == LABELS - seen
 
 
 def test_labels_that_came_after_the_horizon_change_nothing_in_the_report(labelled):
     before = facts_of(labelled, 2)
     store = open_labels(labelled.labels_url)
-    task = draw_tasks(store, WEEK)[0]
-    slow = judge(task).submitted_at - timedelta(hours=3)
-    submit_label(store, replace(judge(task), annotator="bob", started_at=slow))
+    for task in draw_tasks(store, WEEK):
+        slow = judge(task).submitted_at - timedelta(hours=3)
+        submit_label(store, replace(judge(task), annotator="bob", started_at=slow))
     assert replace(facts_of(labelled, 2), written_at=before.written_at) == before
 
 
@@ -158,7 +159,7 @@ def test_without_a_baseline_the_report_says_how_to_bless_the_run(workspace):
     run_phase_two(workspace, WEEK, silent)
     facts = facts_of(workspace, 2)
     assert facts.gate.verdict is None
-    assert facts.gate.path is None
+    assert facts.gate.report_path is None
     assert any(f"flywheel baseline bless runs/{WEEK}-" in step for step in facts.next_steps)
 
 

@@ -41,26 +41,26 @@ def test_a_failure_carries_its_least_supported_sentence_and_what_is_known_of_it(
     add_failure(db, model="m1", prompt_version="v2", tenant_id="north")
     add_sentences(db, "t1", (0, (0, 4, 0.2)), (1, (5, 9, 0.9)))
     (found,) = modes.read_failures(db, WEEK)
-    assert (found.trace_id, found.revision, found.sentence, found.severity) == ("t1", 2, "Two.", "P1")
+    assert (found.trace_id, found.revision, found.worst_sentence, found.severity) == ("t1", 2, "Two.", "P1")
     assert found.attributes == {"model": "m1", "prompt version": "v2", "tenant": "north"}
 
 
 def test_of_equally_doubtful_sentences_the_first_one_speaks(db):
     add_failure(db)
     add_sentences(db, "t1", (1, (5, 9, 0.9)), (0, (0, 4, 0.9)))
-    assert [failure.sentence for failure in modes.read_failures(db, WEEK)] == ["One."]
+    assert [failure.worst_sentence for failure in modes.read_failures(db, WEEK)] == ["One."]
 
 
 def test_an_error_speaks_by_its_message(db):
     add_failure(db, failure_type="error", response=None, status="error", error="out of memory")
     (found,) = modes.read_failures(db, WEEK)
-    assert (found.response, found.sentence, found.attributes) == ("", "out of memory", {})
+    assert (found.response, found.worst_sentence, found.attributes) == ("", "out of memory", {})
 
 
 def test_offsets_count_code_points(db):
     add_failure(db, response="🙂🙂. Ünten.")
     add_sentences(db, "t1", (0, (4, 10, 0.9)))
-    assert [failure.sentence for failure in modes.read_failures(db, WEEK)] == ["Ünten."]
+    assert [failure.worst_sentence for failure in modes.read_failures(db, WEEK)] == ["Ünten."]
 
 
 def test_slow_answers_dislike_and_what_is_not_flagged_are_no_failures_of_an_answer(db):
@@ -73,7 +73,9 @@ def test_slow_answers_dislike_and_what_is_not_flagged_are_no_failures_of_an_answ
 
 
 def test_a_weeks_modes_come_back_as_they_were_stored_the_largest_first(db):
-    mode = make_mode(failure_types={"slow": 1}, exemplars=("t1",), over_represented=(Lift("tenant", "north", 2.0, 3),))
+    mode = make_mode(
+        failure_types={"slow": 1}, exemplars=("t1",), over_represented=(Lift("tenant", "north", 2.0, 3, 0.01),)
+    )
     small = make_mode("FM-0002", size=1)
     member = Member("t1", 2, "FM-0001", 0.9, 1.0, 2.0, "a fee")
     modes.replace_modes(db, ModeWeek((small, mode), (member,)), WEEK)
@@ -109,7 +111,7 @@ def test_the_registry_is_the_newest_row_of_each_mode_before_the_week(db):
         ("FM-0002", "new"),
     ]
     known = modes.known_modes(db, "2026-W47")
-    assert [(mode.mode_id, mode.size, mode.state) for mode in known] == [
+    assert [(mode.mode_id, mode.size_last, mode.state) for mode in known] == [
         ("FM-0001", 0, "resolved"),
         ("FM-0002", 3, "new"),
     ]
