@@ -21,7 +21,7 @@ demo: install  ## the whole loop on the embedded sample
 	@$(BIN)/flywheel demo
 
 test: install  ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 check: lint types  ## what CI checks beside the tests
 

@@ -87,14 +87,15 @@ def play(folder: Path, now: datetime, tell: Tell, scale: Scale = FULL) -> Played
     """Play the demo in a folder of its own; an earlier demo there is replaced, anything else is left alone."""
     from flywheel.phase_one import run_phase_one
     from flywheel.phase_two import run_phase_two
-    from flywheel.week import Event
+    from flywheel.week import Event, event_lines
 
     workspace = start_workspace(folder, scale.labels)
     week = last_complete_week(now)
 
     def step(event: Event) -> None:
-        if event.kind != "start":
-            tell(f"  {event.step:<13} {event.text:<88} {event.seconds:5.1f} s")
+        if event.kind in ("done", "kept"):
+            for line in event_lines(event):
+                tell(f"  {line}")
 
     with stage(tell, "knowledge") as said:
         whole, half = build_indexes(workspace)

@@ -12,7 +12,7 @@ from flywheel.labels import queue
 from flywheel.labels.decisions import decisions
 from flywheel.labels.draws import draw_tasks
 from flywheel.labels.passages import relevant_passages
-from flywheel.recalibrate import recalibrate
+from flywheel.recalibrate import FEWEST_LABELS, recalibrate
 from flywheel.settings import Settings
 from flywheel.trace import week_title
 from flywheel.track import track_week
@@ -117,6 +117,8 @@ def learn(job: Job) -> Said:
     labels = draws.gold_labels(job.db, FIRST_WEEK, job.week)
     found = recalibrate(job.db, job.week, labels, roles_of(job.workspace.settings))
     said = f"the detector from {found.valid_from} on learned from {found.labels} labels"
+    if not found.has_learned:
+        said = f"the packaged detector stays: {found.labels} labels say too little, {FEWEST_LABELS} are needed"
     said += f"; {found.kept_for_gate} labels kept for the gate" if found.kept_for_gate else ""
     return Said(said, asdict(found))
 

@@ -29,6 +29,7 @@ class Recalibration:
     labels: int
     kept_for_gate: int
     threshold: float
+    has_learned: bool
 
 
 def detector_for(db: duckdb.DuckDBPyConnection, week: str) -> "Detector":
@@ -67,7 +68,8 @@ def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldL
     samples = scores.read_samples_by_id(db, [label.trace_id for label in judged])
     usable = [label for label in judged if role_of(samples[label.trace_id].group, roles) != "gate"]
     detector = packaged_detector()
-    if len(usable) >= FEWEST_LABELS:
+    has_learned = len(usable) >= FEWEST_LABELS
+    if has_learned:
         answers = [
             LabelledAnswer(samples[label.trace_id], label.verdict == "pass", spans_of(label)) for label in usable
         ]
@@ -81,4 +83,5 @@ def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldL
         len(usable),
         len(judged) - len(usable),
         detector.threshold,
+        has_learned,
     )

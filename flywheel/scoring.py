@@ -33,6 +33,7 @@ def score_week(
 
     Traces that failed with an error get none: there is no answer to judge.
     """
+    scores.keep_metrics(db, week, ["groundedness", *metrics])
     samples, revisions = scores.read_samples(db, week)
     write_groundedness(db, week, samples, revisions, detector)
     for name, metric in metrics.items():

@@ -26,11 +26,14 @@ NO_BASELINE = "no baseline: bless this run with flywheel baseline bless {run} --
 
 def suite_inputs(job: Job) -> object:
     """What the suite's result depends on: its settings, and the recorded answers where it reads a file."""
+    from eval.cases import read_dataset
+
     spec = pipeline_spec(job)
     content = ""
     if spec and spec.endswith(".jsonl") and Path(spec).is_file():
         content = sha256(Path(spec).read_bytes()).hexdigest()
-    return [job.workspace.settings.suite.model_dump(mode="json"), content]
+    version = read_dataset(job.workspace.golden_dataset).version
+    return [job.workspace.settings.suite.model_dump(mode="json"), content, version]
 
 
 def gate_inputs(job: Job) -> object:
@@ -68,7 +71,7 @@ def run_golden_suite(job: Job) -> Said:
         key = sha256(f"{dataset.version}\x1f{suite_inputs(job)}\x1f{instrument(job)}".encode()).hexdigest()[:8]
         folder = job.workspace.runs / f"{job.week}-{key}"
         suite = Suite(cases, dataset.version, suite_metrics(job), settings.repeats)
-        run = run_suite(suite, pipeline, folder, lambda done, of: job.tell(f"suite {done} of {of}"))
+        run = run_suite(suite, pipeline, folder, lambda done, of: job.tell(f"{done} of {of} answers"))
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in run.counts.items())
     figures = {"run": folder.name, "counts": dict(run.counts), "dataset_version": run.dataset_version}
     return Said(f"{len(cases)} gate cases x {settings.repeats}: {counts} (runs/{folder.name})", figures)

@@ -9,10 +9,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal
 
 import duckdb
@@ -55,10 +56,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Progress of a job: a step starts, is kept from before, or is done."""
+    """Progress of a job: a step starts, says how far it is, is kept from before, or is done."""
 
     step: str
-    kind: Literal["start", "kept", "done"]
+    kind: Literal["start", "progress", "kept", "done"]
     text: str = ""
     seconds: float = 0.0
     figures: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +75,15 @@ def settings_of(*names: str) -> Callable[[Job], object]:
 
 
 Listener = Callable[[Event], None]
+NAME_WIDTH, LINE_WIDTH = 12, 88
+
+
+def event_lines(event: Event) -> list[str]:
+    """Say a step that is done in columns: its name, what it said (wrapped), its time."""
+    took = "kept" if event.kind == "kept" else f"{event.seconds:.1f} s"
+    first, *more = wrap(event.text, LINE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    line = f"{event.step:<{NAME_WIDTH}}{first:<{LINE_WIDTH}} {took:>7}"
+    return [line, *(f"{'':<{NAME_WIDTH}}{rest}" for rest in more)]
 
 
 def in_workspace(job: Job, path: Path) -> str:
@@ -104,7 +114,7 @@ def run_steps(job: Job, phase: int, steps: Sequence[Step], listen: Listener, unt
             listen(Event(step.name, "start"))
             started = time.perf_counter()
             with transaction(job.db):
-                said = step.run(job)
+                said = step.run(replace(job, tell=telling(listen, step.name)))
                 seconds = time.perf_counter() - started
                 summary = {"text": said.text, "figures": said.figures}
                 finish_step(job.db, job.week, phase, step.name, fingerprint, summary, seconds)
@@ -113,6 +123,11 @@ def run_steps(job: Job, phase: int, steps: Sequence[Step], listen: Listener, unt
         if step.name == until:
             break
     write_status(job.workspace, job.week, phase, "", number, len(steps))
+
+
+def telling(listen: Listener, step: str) -> Callable[[str], None]:
+    """Let a long step say how far it is."""
+    return lambda text: listen(Event(step, "progress", text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,20 @@
 """`flywheel run` and the commands of its stages."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from textwrap import wrap
 from typing import Any
 
 import click
 
 from flywheel.trace import last_complete_week, week_start
-from flywheel.week import Event, Listener
+from flywheel.week import NAME_WIDTH, Event, Listener, event_lines
 from flywheel.workspace import Workspace
 
 FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-NAME_WIDTH, LINE_WIDTH = 12, 88
+CLEAR_LINE = "\r\x1b[2K"
 
 
 def checked_week(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str:
@@ -63,17 +63,21 @@ def run(workspace: Workspace, week: str, is_continued: bool, strict: bool, form:
 
 
 def printer(form: str, events: list[Event]) -> Listener:
-    """Give a listener that prints a line a step, and keeps the events for `--format json`."""
+    """Give a listener that prints a line a step, and keeps what is done for `--format json`.
+
+    A terminal also sees, on a line that goes again, which step is at work and how far it is.
+    """
+    is_terminal = sys.stdout.isatty()
 
     def listen(event: Event) -> None:
-        events.append(event)
-        if form == "json" or event.kind == "start":
+        if event.kind in ("start", "progress"):
+            if is_terminal and form == "text":
+                click.echo(f"{CLEAR_LINE}{event.step:<{NAME_WIDTH}}{event.text or '...'}", nl=False)
             return
-        took = "kept" if event.kind == "kept" else f"{event.seconds:.1f} s"
-        first, *more = wrap(event.text, LINE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
-        click.echo(f"{event.step:<{NAME_WIDTH}}{first:<{LINE_WIDTH}} {took:>7}")
-        for line in more:
-            click.echo(f"{'':<{NAME_WIDTH}}{line}")
+        events.append(event)
+        if form == "text":
+            click.echo(CLEAR_LINE if is_terminal else "", nl=False)
+            click.echo("\n".join(event_lines(event)))
 
     return listen
 
@@ -81,7 +85,7 @@ def printer(form: str, events: list[Event]) -> Listener:
 def finish(form: str, week: str, events: list[Event], following: str) -> None:
     """Print what to do next, or everything as JSON."""
     if form == "json":
-        steps = [asdict(event) for event in events if event.kind != "start"]
+        steps = [asdict(event) for event in events]
         click.echo(json.dumps({"week": week, "steps": steps}, indent=2))
     else:
         click.echo(following)

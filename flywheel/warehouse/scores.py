@@ -89,6 +89,11 @@ def replace_scores(
     insert(db, "score", SCORE_COLUMNS, SCORE_TYPES, rows)
 
 
+def keep_metrics(db: duckdb.DuckDBPyConnection, week: str, metrics: Sequence[str]) -> None:
+    """Drop a week's scores of metrics that are asked for no more."""
+    db.execute("delete from score where week = ? and metric not in (select unnest(?))", [week, list(metrics)])
+
+
 def replace_sentences(db: duckdb.DuckDBPyConnection, week: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Put the sentence scores of a week in place of those it had; rows in the order of `SENTENCE_COLUMNS`."""
     db.execute("delete from sentence_score where week = ?", [week])

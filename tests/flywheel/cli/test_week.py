@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from eval.errors import OperationalError, UserError
 from flywheel.cli.main import cli
-from flywheel.cli.week import LINE_WIDTH, NAME_WIDTH, printer
+from flywheel.cli.week import printer
 from flywheel.phase_one import STEPS as FIRST
 from flywheel.phase_two import STEPS as SECOND
-from flywheel.week import Event, write_status
+from flywheel.week import LINE_WIDTH, NAME_WIDTH, Event, write_status
 from flywheel.workspace import open_workspace
 from tests.flywheel.made_weeks import (
     BAD_PIPELINE,
