@@ -7,6 +7,7 @@ import numpy as np
 
 from eval.errors import UserError
 from eval.statistics.prediction_powered import RateEstimate, Stratum, bound_nonresponse, estimate_rate
+from eval.statistics.process_rate import estimate_process_rate
 from flywheel.warehouse.draws import PopulationRow
 
 UNKNOWN = 0.5
@@ -15,8 +16,9 @@ UNKNOWN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class WeekEstimate:
-    """The share of the week's `ok` traces that fail.
+    """The share of the week's `ok` traces that fail, and the rate of the process that made them.
 
+    `process` is for comparisons: groups are its unit. It is None where the labels come from fewer than two groups.
     `drawn` traces were drawn, `deferred` of them have no verdict yet; `lowest` and `highest` are the estimates if
     all of those passed, or all failed.
     """
@@ -26,6 +28,7 @@ class WeekEstimate:
     deferred: int
     lowest: float
     highest: float
+    process: RateEstimate | None
 
 
 def estimate_week(population: Sequence[PopulationRow], outcomes: Mapping[str, bool]) -> WeekEstimate:
@@ -37,14 +40,23 @@ def estimate_week(population: Sequence[PopulationRow], outcomes: Mapping[str, bo
     labelled = [row for row in drawn if row.trace_id in outcomes]
     if not labelled:
         raise UserError(f"none of the {len(drawn)} drawn traces has a verdict yet; label some: flywheel annotate app")
-    strata = [make_stratum(name, members, outcomes) for name, members in by_stratum(population).items()]
+    members_of = by_stratum(population)
+    strata = [make_stratum(name, members, outcomes) for name, members in members_of.items()]
+    groups = [[row.group for row in members] for members in members_of.values()]
+    known = [[row.group for row in labelled_rows(members, outcomes)] for members in members_of.values()]
+    has_groups = len({row.group for row in labelled}) > 1
     missing = {
         name: np.array([prediction(row) for row in members])
         for name, members in by_stratum([row for row in drawn if row.trace_id not in outcomes]).items()
     }
     bounds = bound_nonresponse(strata, missing)
     return WeekEstimate(
-        estimate_rate(strata), len(drawn), len(drawn) - len(labelled), bounds.all_pass.value, bounds.all_fail.value
+        estimate_rate(strata),
+        len(drawn),
+        len(drawn) - len(labelled),
+        bounds.all_pass.value,
+        bounds.all_fail.value,
+        estimate_process_rate(strata, groups, known) if has_groups else None,
     )
 
 
@@ -56,9 +68,14 @@ def by_stratum(rows: Sequence[PopulationRow]) -> dict[str, list[PopulationRow]]:
     return grouped
 
 
+def labelled_rows(members: Sequence[PopulationRow], outcomes: Mapping[str, bool]) -> list[PopulationRow]:
+    """Keep the drawn traces that have a verdict."""
+    return [row for row in members if row.position is not None and row.trace_id in outcomes]
+
+
 def make_stratum(name: str, members: Sequence[PopulationRow], outcomes: Mapping[str, bool]) -> Stratum:
     """Lay out one stratum for the estimator."""
-    labelled = [row for row in members if row.position is not None and row.trace_id in outcomes]
+    labelled = labelled_rows(members, outcomes)
     return Stratum(
         name,
         len(members),

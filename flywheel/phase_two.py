@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from eval.errors import UserError
+from eval.statistics.prediction_powered import RateEstimate
 from flywheel import phase_one
 from flywheel.collect import ADJUDICATED, count_collected, fold_labels
 from flywheel.estimate import estimate_week
@@ -93,23 +94,34 @@ def estimate(job: Job) -> Said:
     gold = draws.gold_labels(job.db, job.week, job.week)
     outcomes = {g.trace_id: g.verdict == "fail" for g in gold if g.verdict and g.purpose == "random"}
     found = estimate_week(draws.population(job.db, frozen.draw_id), outcomes)
-    rate = found.rate
-    fields = {
-        **{
-            name: getattr(rate, name)
-            for name in ("estimand", "value", "low", "high", "n", "population", "method", "note")
-        },
-        **{name: getattr(found, name) for name in ("drawn", "deferred", "lowest", "highest")},
-        "instrument": frozen.instrument,
-    }
-    draws.save_estimate(job.db, job.week, frozen.draw_id, fields)
+    about = {name: getattr(found, name) for name in ("drawn", "deferred", "lowest", "highest")}
+    about["instrument"] = frozen.instrument
+    job.db.execute("delete from estimate where week = ?", [job.week])
+    for rate in (found.rate, found.process):
+        if rate is not None:
+            draws.save_estimate(
+                job.db, job.week, frozen.draw_id, rate_fields(rate) | about | {"instrument": frozen.instrument}
+            )
+    rate, process = found.rate, found.process
     said = (
         f"failure rate {rate.value:.1%} [{rate.low * 100:.1f}, {rate.high * 100:.1f}], "
         f"{rate.n} of {rate.population} labelled ({week_title(job.week)}, ok traces)"
     )
+    if process:
+        said += f"; the process behind it [{process.low * 100:.1f}, {process.high * 100:.1f}]"
     if found.deferred:
         said += f"; {found.deferred} without a verdict: between {found.lowest:.1%} and {found.highest:.1%}"
-    return Said(said, fields)
+    figures = rate_fields(rate) | about
+    if process:
+        figures |= {"process_low": process.low, "process_high": process.high}
+    return Said(said, figures)
+
+
+def rate_fields(rate: RateEstimate) -> dict[str, Any]:
+    """The fields of an estimate, as they are stored."""
+    return {
+        name: getattr(rate, name) for name in ("estimand", "value", "low", "high", "n", "population", "method", "note")
+    }
 
 
 def learn(job: Job) -> Said:

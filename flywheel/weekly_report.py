@@ -81,6 +81,7 @@ def gather(job: Job, phase: Literal[1, 2]) -> WeekFacts:
         map_points=tuple(MapPoint(*row) for row in figures.map_points(db, week)),
         draw=draw_facts(job),
         rate=rates(job).get(week) if is_second else None,
+        process=rates(job, "the process").get(week) if is_second else None,
         labels=label_facts(job) if is_second else None,
         golden=golden_facts(job) if is_second else None,
         gate=gate,
@@ -141,14 +142,14 @@ def instrument_facts(job: Job, has_labels: bool) -> InstrumentFacts:
     return InstrumentFacts(detector.instrument.id, detector.trained_on, threshold, 0, None, *parts)
 
 
-def rates(job: Job) -> dict[str, Rate]:
+def rates(job: Job, estimand: str = "this week") -> dict[str, Rate]:
     """Every week's estimated rate up to this week."""
-    return {told["week"]: record(Rate, told) for told in draws.estimates(job.db, job.week)}
+    return {told["week"]: record(Rate, told) for told in draws.estimates(job.db, job.week, estimand)}
 
 
 def history(job: Job, has_rate: bool) -> tuple[WeekRate, ...]:
     """The weeks up to this one, oldest first; this week's rate only once people labelled it."""
-    known = rates(job)
+    known, processes = rates(job), rates(job, "the process")
     return tuple(
         WeekRate(
             week,
@@ -156,6 +157,7 @@ def history(job: Job, has_rate: bool) -> tuple[WeekRate, ...]:
             flagged / ok if ok else None,
             ok,
             instrument,
+            processes.get(week) if has_rate or week != job.week else None,
         )
         for week, ok, flagged, instrument in figures.flagged_shares(job.db, job.week)
     )

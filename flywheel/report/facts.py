@@ -36,13 +36,17 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class WeekRate:
-    """A week of the trend: its rate where people labelled, the share of its `ok` traces the detector flags."""
+    """A week of the trend: its rate where people labelled, the share of its `ok` traces the detector flags.
+
+    `process` is the rate of the process behind the week, with groups as the unit: what weeks are compared by.
+    """
 
     week: str
     rate: Rate | None
     flagged_share: float | None
     ok: int
     instrument: str
+    process: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,3 +319,4 @@ class WeekFacts:
     gate: GateFacts | None = None
     recalibration: RecalibrationFacts | None = None
     next_steps: tuple[str, ...] = ()
+    process: Rate | None = None

@@ -88,12 +88,19 @@ def planned_labels(facts: WeekFacts) -> int:
 
 
 def find_change(facts: WeekFacts) -> Change | None:
-    """Compare this week's rate with the newest earlier one; None where one of them is missing."""
+    """Compare this week's rate with the newest earlier one; None where one of them is missing.
+
+    The rates of the process are compared where both weeks have one: traces of one group fail together.
+    """
     if facts.rate is None:
         return None
     earlier = [past for past in facts.history if past.week < facts.week and past.rate is not None]
     before = max(earlier, key=lambda past: past.week, default=None)
-    return compare_rates(facts.rate, before.rate, before.week) if before and before.rate else None
+    if before is None or before.rate is None:
+        return None
+    if facts.process and before.process:
+        return compare_rates(facts.process, before.process, before.week)
+    return compare_rates(facts.rate, before.rate, before.week)
 
 
 def compare_rates(now: Rate, before: Rate, week: str) -> Change:

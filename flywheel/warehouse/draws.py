@@ -216,10 +216,11 @@ def save_estimate(db: duckdb.DuckDBPyConnection, week: str, draw_id: str, fields
     )
 
 
-def estimates(db: duckdb.DuckDBPyConnection, last_week: str) -> list[dict[str, Any]]:
-    """Give every week's estimates up to a week, oldest first."""
+def estimates(db: duckdb.DuckDBPyConnection, last_week: str, estimand: str = "this week") -> list[dict[str, Any]]:
+    """Give every week's estimate up to a week, oldest first; `estimand` is "this week" or "the process"."""
+    columns = ("week", "draw_id", *ESTIMATE)
     rows = db.execute(
-        f"select week, draw_id, {', '.join(ESTIMATE)} from estimate where week <= ? order by week, estimand",
-        [last_week],
+        f"select {', '.join(columns)} from estimate where week <= ? and estimand = ? order by week",
+        [last_week, estimand],
     ).fetchall()
-    return [dict(zip(("week", "draw_id", *ESTIMATE), row, strict=True)) for row in rows]
+    return [dict(zip(columns, row, strict=True)) for row in rows]

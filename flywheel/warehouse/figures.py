@@ -170,15 +170,19 @@ def failure_types(db: duckdb.DuckDBPyConnection, week: str) -> tuple[tuple[str, 
 def judged_predictions(db: duckdb.DuckDBPyConnection, week: str) -> list[tuple[str, float, bool, float]]:
     """Give group, frozen prediction, verdict (True fails) and weight of a week's random labels.
 
-    The weight is the number of traces that a label stands for: one over the probability that it was drawn.
+    The weight is the number of traces that a label stands for: those of its stratum over those labelled in it.
     """
     return db.execute(
         """
-        select group_id, prediction, verdict = 'fail', 1 / inclusion_probability
-        from gold_label join draw_population using (trace_id, week)
-        where week = ? and purpose = 'random' and verdict is not null and prediction is not null order by trace_id
+        with labelled as (
+            select p.*, g.verdict from gold_label g join draw_population p using (trace_id, week)
+            where week = $week and g.purpose = 'random' and g.verdict is not null),
+        size as (select stratum, count(*) as traces from draw_population where week = $week group by stratum)
+        select group_id, prediction, verdict = 'fail', traces / count(*) over (partition by stratum)
+        from labelled join size using (stratum)
+        qualify prediction is not null order by trace_id
         """,
-        [week],
+        {"week": week},
     ).fetchall()
 
 

@@ -117,3 +117,19 @@ def test_inclusion_probabilities_do_not_enter_only_the_strata_do():
     assert estimate_week([replace(row, inclusion_probability=0.5) for row in rows], outcomes) == estimate_week(
         rows, outcomes
     )
+
+
+def test_the_process_is_less_certain_than_the_week_where_groups_fail_together():
+    rows = [
+        PopulationRow(f"t{number:03}", 1, f"g{number // 6}", "1: 0.00-1.00", 0.5, number if number < 90 else None, 0.5)
+        for number in range(180)
+    ]
+    outcomes = {row.trace_id: int(row.group[1:]) % 2 == 0 for row in rows if row.position is not None}
+    found = estimate_week(rows, outcomes)
+    assert found.process.estimand == "the process"
+    assert found.process.high - found.process.low > found.rate.high - found.rate.low
+
+
+def test_labels_of_one_group_say_nothing_of_the_process():
+    rows = [PopulationRow(f"t{number}", 1, "g", "1: 0.00-1.00", 0.5, number, 1.0) for number in range(8)]
+    assert estimate_week(rows, {row.trace_id: row.trace_id == "t1" for row in rows}).process is None

@@ -10,16 +10,18 @@ from tests.flywheel.made_weeks import WEEK, make_workspace
 
 WEIGHTED = st.lists(st.tuples(st.floats(0.5, 1000), st.booleans()), min_size=1, max_size=30)
 ROWS = [
-    # group, prediction, verdict, inclusion probability
-    ("a", 0.9, "fail", 0.5),
-    ("b", 0.8, "fail", 0.5),
-    ("c", 0.2, "fail", 0.1),
-    ("d", 0.1, "pass", 0.1),
-    ("e", 0.2, "pass", 0.1),
-    ("f", 0.7, "pass", 0.5),
-    ("g", 0.7, None, 0.5),
-    ("h", None, "fail", 0.5),
+    # group, prediction, verdict, stratum
+    ("a", 0.9, "fail", "high"),
+    ("b", 0.8, "fail", "high"),
+    ("c", 0.2, "fail", "low"),
+    ("d", 0.1, "pass", "low"),
+    ("e", 0.2, "pass", "low"),
+    ("f", 0.7, "pass", "high"),
+    ("g", 0.7, None, "high"),
+    ("h", None, "fail", "apart"),
 ]
+SIZES = {"high": 6, "low": 30, "apart": 1}
+"""Three labels in each of the first two: a label stands for 2 traces in the one, for 10 in the other."""
 
 
 @pytest.fixture
@@ -32,14 +34,17 @@ def shares(tmp_path):
             finish_step(job.db, WEEK, 1, "triage", "x", {"text": "", "figures": {"threshold": threshold}}, 0.0)
             for name in ("gold_label", "draw_population", "detector"):
                 job.db.execute(f"delete from {name}")
-            for group, prediction, verdict, probability in rows:
+            for group, _, verdict, stratum in rows:
                 job.db.execute(
-                    "insert into gold_label values (?, ?, ?, 1, ?, 's', ?, null, null, null, null, '[]', ['ann'], 'x')",
-                    [WEEK, f"task-{group}", f"t-{group}", purpose, verdict],
+                    "insert into gold_label values (?, ?, ?, 1, ?, ?, ?, null, null, null, null, '[]', ['ann'], 'x')",
+                    [WEEK, f"task-{group}", f"t-{group}", purpose, stratum, verdict],
                 )
+            there = {stratum: [row for row in rows if row[3] == stratum] for stratum in SIZES}
+            more = [(f"{s}{n}", 0.5, None, s) for s, size in SIZES.items() for n in range(size - len(there[s]))]
+            for group, prediction, _, stratum in [*rows, *more]:
                 job.db.execute(
-                    "insert into draw_population values ('d', ?, ?, 1, ?, 's', ?, 'i', 0, ?)",
-                    [WEEK, f"t-{group}", group, prediction, probability],
+                    "insert into draw_population values ('d', ?, ?, 1, ?, ?, ?, 'i', 0, 0.5)",
+                    [WEEK, f"t-{group}", group, stratum, prediction],
                 )
             if trained_on:
                 save_detector_that_saw(job, trained_on)

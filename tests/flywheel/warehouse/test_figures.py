@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -99,14 +101,16 @@ def test_failure_types_are_those_that_people_named(db, labelled):
     assert figures.failure_types(db, WEEK) == (("unsupported_claim", 2), ("not said", 1))
 
 
-def test_a_judged_prediction_weighs_as_many_traces_as_it_stands_for(db, labelled):
+def test_a_judged_prediction_weighs_its_stratum_over_what_is_labelled_there(db, labelled):
     planned, labels = labelled
-    chance = {one.candidate.trace_id: one.inclusion_probability for one in planned.population}
+    stratum = {one.candidate.trace_id: one.stratum for one in planned.population}
     prediction = {one.candidate.trace_id: one.candidate.prediction for one in planned.population}
+    sizes = Counter(stratum.values())
+    judged = sorted((label for label in labels if label.verdict), key=lambda label: label.trace_id)
+    done = Counter(stratum[label.trace_id] for label in judged)
     assert figures.judged_predictions(db, WEEK) == [
-        (label.trace_id, prediction[label.trace_id], label.verdict == "fail", 1 / chance[label.trace_id])
-        for label in sorted(labels, key=lambda label: label.trace_id)
-        if label.verdict
+        (name, prediction[name], label.verdict == "fail", sizes[stratum[name]] / done[stratum[name]])
+        for label, name in ((label, label.trace_id) for label in judged)
     ]
 
 
