@@ -61,9 +61,12 @@ def name_of(one: Comparison, quote: Quote) -> str:
 
 
 def deciding(result: GateResult) -> Comparison | None:
-    """Give the comparison that the verdict rests on: the most certain one, None where a case decided."""
+    """Give the comparison that the verdict rests on: over all cases if there is one, then the most certain one.
+
+    None where a case decided.
+    """
     found = [one for one in result.comparisons if one.counts_as == result.verdict]
-    return min(found, key=lambda one: (one.p_worse, one.low), default=None)
+    return min(found, key=lambda one: (one.slice != "all", one.p_worse, one.low), default=None)
 
 
 def weightiest_first(comparisons: Iterable[Comparison]) -> list[Comparison]:
