@@ -194,11 +194,13 @@ def measure(workspace: Workspace, week: str, key: Mapping[str, Any], labels: int
         found = next(e for e in draws.estimates(db, week) if e["week"] == week)
         states = [mode["state"] for mode in modes.modes_of_week(db, week)]
         added = db.execute("select count(*) from growth where week = ?", [week]).fetchone()
+        delivered = f"{week}.jsonl.gz"
+        rejected = db.execute("select rejected from source_file where name = ?", [delivered]).fetchone()
         _, ok, flagged, _ = next(row for row in figures.flagged_shares(db, week) if row[0] == week)
         total, _ = traces.count_traces(db, week)
         return WeekRow(
             total,
-            len(figures.rejected(db)),
+            rejected[0] if rejected else 0,
             flagged / ok,
             detector_for(db, week).trained_on,
             len(unseen),

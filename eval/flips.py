@@ -52,7 +52,8 @@ def find_flips(metrics: Sequence[PairedMetric], runs: PairedRuns) -> tuple[CaseF
             continue
         old, new = runs.baseline[case.case_id], runs.candidate[case.case_id]
         before, after = telling(old, better_on, facts), telling(new, worse_on, facts)
-        why = tuple(f"{name}: {after.scores[name].reason}" for name in worse_on if after.scores[name].reason)
+        reasons = {name: telling(new, (name,), facts).scores[name].reason for name in worse_on}
+        why = tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason)
         flips.append(
             CaseFlip(
                 case.case_id,
@@ -71,10 +72,10 @@ def find_flips(metrics: Sequence[PairedMetric], runs: PairedRuns) -> tuple[CaseF
 
 
 def telling(results: Sequence[Result], failed_on: Sequence[str], facts: dict[str, MetricFacts]) -> Result:
-    """Give the first repeat that failed on one of the metrics, or else the first that was answered."""
+    """Give the first repeat that failed on one of the metrics, or else the first that was answered, if one was."""
+    failing = [r for r in results if any(passed(name, facts[name], r) is False for name in failed_on)]
     answered = [result for result in results if result.answer.status == "ok"]
-    failing = (r for r in answered if any(passed(name, facts[name], r) is False for name in failed_on))
-    return next(failing, answered[0])
+    return [*failing, *answered, *results][0]
 
 
 def passed(name: str, facts: MetricFacts, result: Result) -> bool | None:

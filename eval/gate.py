@@ -8,9 +8,19 @@ from statistics import NormalDist
 import numpy as np
 
 from eval.cases import GoldenCase
-from eval.errors import OperationalError
 from eval.flips import CaseFlip, broken_critical_cases, find_flips
-from eval.pairing import PairedMetric, PairedRuns, PairedValue, pair_metric, pair_runs, shared_metrics, two_instruments
+from eval.pairing import (
+    ANSWERED,
+    PairedMetric,
+    PairedValue,
+    pair_answered,
+    pair_metric,
+    pair_runs,
+    refuse_missing,
+    refuse_uncovered,
+    shared_metrics,
+    two_instruments,
+)
 from eval.policy import ORDER, GatePolicy, Tier, Verdict, capped
 from eval.statistics.paired import PairedComparison, compare_binary, compare_continuous, holm
 from eval.statistics.power import cases_to_decide, minimum_detectable_drop
@@ -123,7 +133,8 @@ class Judged:
 def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Generator) -> GateResult:
     """Compare two runs and give one verdict.
 
-    Where only advisory metrics scored a case the verdict is WARN at best: nothing that may block was measured.
+    That a case was answered at all is compared too, if the runs differ in it for any case: an answer that never
+    came has no scores that could be worse. Where only advisory metrics scored a case the verdict is WARN at best.
     Raises UserError for runs that cannot be compared, OperationalError where too little was measured.
     """
     facts = shared_metrics(baseline, candidate, policy)
@@ -132,13 +143,17 @@ def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Gen
     metrics = [pair_metric(name, fact, runs) for name, fact in facts.items()]
     tiers = {m.name: policy.tier(m.name, m.facts.is_judge) for m in metrics}
     refuse_uncovered(metrics, tiers, policy.coverage_floor)
+    answered = pair_answered(runs)
+    if any(value.baseline != value.candidate for value in answered.values):
+        metrics.append(answered)
+        tiers[ANSWERED] = policy.tiers.get(ANSWERED, "critical")
     judged = compare_all([m for m in metrics if m.values], tiers, policy, rng)
     comparisons = give_verdicts(judged, policy)
     blocking = [m for m in metrics if tiers[m.name] != "advisory"]
     flips = find_flips(blocking, runs)
     broken = broken_critical_cases([m for m in metrics if tiers[m.name] == "critical"], runs, policy)
     counted = [c.counts_as for c in comparisons if c.counts_as is not None]
-    if not any(metric.values for metric in blocking):
+    if not any(metric.values for metric in blocking if metric.name != ANSWERED):
         counted.append("WARN")
     verdict = max([*counted, "BLOCK"] if broken else counted, key=ORDER.index)
     return GateResult(
@@ -160,32 +175,6 @@ def decide(baseline: Run, candidate: Run, policy: GatePolicy, rng: np.random.Gen
 def label_of(run: Run) -> RunLabel:
     """Take what names a run."""
     return RunLabel(run.name, run.pipeline, run.dataset_version, run.git_sha, run.finished, run.repeats, run.cost_usd)
-
-
-def refuse_missing(runs: PairedRuns, floor: float) -> None:
-    """Raise where too many cases lack an answer in one of the runs."""
-    share = 1 - len(runs.missing) / len(runs.cases)
-    if share < floor:
-        raise OperationalError(
-            f"only {share:.1%} of {len(runs.cases)} cases were answered in both runs, and the gate wants {floor:.0%}: "
-            f"{', '.join(runs.missing[:5])} failed or were not recorded; make the runs complete, then gate again"
-        )
-
-
-def refuse_uncovered(metrics: Sequence[PairedMetric], tiers: dict[str, Tier], floor: float) -> None:
-    """Raise where a blocking metric scored too few of the cases it applies to, or no metric scored any."""
-    for metric in metrics:
-        share = len(metric.values) / metric.n_expected if metric.n_expected else 1.0
-        if tiers[metric.name] != "advisory" and share < floor:
-            raise OperationalError(
-                f"{metric.name} scored {len(metric.values)} of {metric.n_expected} cases in both runs "
-                f"({metric.reason}), and the gate wants {floor:.0%}; score them again, or leave the metric out"
-            )
-    if not any(metric.values for metric in metrics):
-        raise OperationalError(
-            "no metric scored a case in both runs, so nothing was measured; "
-            "give the golden cases references or expectations, or choose other metrics"
-        )
 
 
 def compare_all(
@@ -362,7 +351,7 @@ def notes_on(
     """Say what limits the verdict, in sentences."""
     notes = []
     blocking = [c for c in comparisons if c.p_adjusted is not None]
-    if not blocking:
+    if all(c.metric == ANSWERED for c in blocking):
         notes.append(
             "no metric that may block scored a case: a judge only warns until labels show its TPR and TNR; "
             "give the golden cases references or expectations"

@@ -1,15 +1,21 @@
 """Two runs side by side: the same cases, one value a case and metric, and what cannot be compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eval.cases import GoldenCase, dataset_version
 from eval.errors import OperationalError, UserError
-from eval.policy import GatePolicy
+from eval.policy import GatePolicy, Tier
+from eval.sample import Score
 from eval.suite import MetricFacts, Result, Run
 
 OUTSIDE = frozenset({"not_applicable", "abstained"})
 """Statuses that put a case outside a metric; every other missing score lowers its coverage."""
+
+ANSWERED = "answered"
+"""Names what is measured without a metric: whether an answer came, or an error or a timeout in its place."""
+
+ANSWERED_FACTS = MetricFacts("Answered at all", "binary", higher_is_better=True, is_judge=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,10 @@ class PairedMetric:
 
 @dataclass(frozen=True, slots=True)
 class PairedRuns:
-    """The answers of two runs by case. `missing` cases lack an answer in one run, `out_of_scope` are in neither."""
+    """The answers of two runs by case, each with a score for `ANSWERED`.
+
+    `missing` cases lack an answer in one run, `out_of_scope` are in neither.
+    """
 
     cases: tuple[GoldenCase, ...]
     baseline: Mapping[str, tuple[Result, ...]]
@@ -46,7 +55,7 @@ class PairedRuns:
 def pair_runs(baseline: Run, candidate: Run) -> PairedRuns:
     """Put the results of both runs together by case; refuse runs over different cases."""
     refuse_different_cases(baseline, candidate)
-    old, new = by_case(baseline), by_case(candidate)
+    old, new = with_answered(by_case(baseline)), with_answered(by_case(candidate))
     recorded = {
         case_id
         for results in (old, new)
@@ -82,12 +91,55 @@ def refuse_different_cases(baseline: Run, candidate: Run) -> None:
     )
 
 
+def refuse_missing(runs: PairedRuns, floor: float) -> None:
+    """Raise where too many cases lack an answer in one of the runs."""
+    share = 1 - len(runs.missing) / len(runs.cases)
+    if share < floor:
+        raise OperationalError(
+            f"only {share:.1%} of {len(runs.cases)} cases were answered in both runs, and the gate wants {floor:.0%}: "
+            f"{', '.join(runs.missing[:5])} failed or were not recorded; make the runs complete, then gate again"
+        )
+
+
+def refuse_uncovered(metrics: Sequence[PairedMetric], tiers: Mapping[str, Tier], floor: float) -> None:
+    """Raise where a blocking metric scored too few of the cases it applies to, or no metric scored any."""
+    for metric in metrics:
+        share = len(metric.values) / metric.n_expected if metric.n_expected else 1.0
+        if tiers[metric.name] != "advisory" and share < floor:
+            raise OperationalError(
+                f"{metric.name} scored {len(metric.values)} of {metric.n_expected} cases in both runs "
+                f"({metric.reason}), and the gate wants {floor:.0%}; score them again, or leave the metric out"
+            )
+    if not any(metric.values for metric in metrics):
+        raise OperationalError(
+            "no metric scored a case in both runs, so nothing was measured; "
+            "give the golden cases references or expectations, or choose other metrics"
+        )
+
+
 def by_case(run: Run) -> dict[str, tuple[Result, ...]]:
     """Collect the repeats of each case."""
     collected: dict[str, list[Result]] = {}
     for result in run.results:
         collected.setdefault(result.case_id, []).append(result)
     return {case_id: tuple(results) for case_id, results in collected.items()}
+
+
+def with_answered(results: Mapping[str, tuple[Result, ...]]) -> dict[str, tuple[Result, ...]]:
+    """Score each result for whether an answer came."""
+    return {
+        case_id: tuple(replace(r, scores={**r.scores, ANSWERED: score_answered(r)}) for r in repeats)
+        for case_id, repeats in results.items()
+    }
+
+
+def score_answered(result: Result) -> Score:
+    """Give 1 for an answer and 0 for an error or a timeout; what was not recorded may have been answered."""
+    name, answer = f"{result.case_id}#{result.repeat}", result.answer
+    if answer.status == "not_recorded":
+        return Score(name, ANSWERED, None, "not_applicable", "not recorded")
+    came = answer.status == "ok"
+    return Score(name, ANSWERED, float(came), reason="" if came else f"{answer.status}: {answer.reason}")
 
 
 def shared_metrics(baseline: Run, candidate: Run, policy: GatePolicy) -> dict[str, MetricFacts]:
@@ -137,6 +189,11 @@ def pair_metric(name: str, facts: MetricFacts, runs: PairedRuns) -> PairedMetric
         else:
             reason = reason or why_missing(name, old if before is None else new)
     return PairedMetric(name, facts, tuple(values), expected, reason)
+
+
+def pair_answered(runs: PairedRuns) -> PairedMetric:
+    """Say of each case that both runs recorded whether it was answered."""
+    return pair_metric(ANSWERED, ANSWERED_FACTS, runs)
 
 
 def is_outside(metric: str, results: Sequence[Result]) -> bool:

@@ -1,12 +1,12 @@
 """This week's failure rate with its interval: a pure function of the frozen draw and the labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from eval.errors import UserError
-from eval.statistics.prediction_powered import RateEstimate, Stratum, bound_nonresponse, estimate_rate
+from eval.statistics.prediction_powered import NonresponseBounds, RateEstimate, Stratum, bound_nonresponse
 from eval.statistics.process_rate import estimate_process_rate
 from flywheel.warehouse.draws import PopulationRow
 
@@ -20,7 +20,8 @@ class WeekEstimate:
 
     `process` is for comparisons: groups are its unit. It is None where the labels come from fewer than two groups.
     `drawn` traces were drawn, `deferred` of them have no verdict yet; `lowest` and `highest` are the estimates if
-    all of those passed, or all failed.
+    all of those passed, or all failed, at the detector's weight in `rate`; they always hold `rate`. Its note says how
+    far the intervals of the three reach.
     """
 
     rate: RateEstimate
@@ -51,13 +52,25 @@ def estimate_week(population: Sequence[PopulationRow], outcomes: Mapping[str, bo
     }
     bounds = bound_nonresponse(strata, missing)
     return WeekEstimate(
-        estimate_rate(strata),
+        with_outer_interval(bounds),
         len(drawn),
         len(drawn) - len(labelled),
-        bounds.all_pass.value,
-        bounds.all_fail.value,
+        bounds.lowest,
+        bounds.highest,
         estimate_process_rate(strata, groups, known) if has_groups else None,
     )
+
+
+def with_outer_interval(bounds: NonresponseBounds) -> RateEstimate:
+    """Give the published rate, with a note on how far its interval reaches where verdicts are missing."""
+    rate, missing = bounds.published, bounds.all_pass.n - bounds.published.n
+    if not missing:
+        return rate
+    reach = (
+        f"if the {missing} drawn traces without a verdict all passed or all failed, the interval would reach from "
+        f"{bounds.outer_low:.1%} to {bounds.outer_high:.1%}"
+    )
+    return replace(rate, note="; ".join(part for part in (rate.note, reach) if part))
 
 
 def by_stratum(rows: Sequence[PopulationRow]) -> dict[str, list[PopulationRow]]:

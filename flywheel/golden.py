@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from eval.cases import Expectation, GoldenCase, GoldenDataset, Role, read_dataset, write_dataset
+from eval.cases import Expectation, GoldenCase, GoldenDataset, read_dataset, write_dataset
 from eval.sample import Passage, Sample
+from flywheel.firewall import NOTHING, Roles, Side, role_of
 from flywheel.warehouse.draws import GoldLabel
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Which shares of the groups are for training and for trying things out; the rest is for the gate."""
-
-    train: float
-    dev: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +25,6 @@ class Growth:
     repeated: int
 
 
-def role_of(group: str, roles: Roles) -> Role:
-    """Give a group its role: the same one for ever, whatever is known of it later."""
-    place = int(sha256(f"role\x1f{group}".encode()).hexdigest()[:12], 16) / 16**12
-    if place < roles.train:
-        return "train"
-    return "dev" if place < roles.train + roles.dev else "gate"
-
-
 def case_id(sample: Sample, is_retrieval_tested: bool) -> str:
     """Name the case of a question: with its fixed passages, or, where retrieval is tested too, alone."""
     parts = [sample.user_input.strip()]
@@ -49,17 +34,28 @@ def case_id(sample: Sample, is_retrieval_tested: bool) -> str:
 
 
 def make_case(
-    sample: Sample, label: GoldLabel, relevant: Sequence[str], mode_id: str | None, week: str, roles: Roles
+    sample: Sample,
+    label: GoldLabel,
+    relevant: Sequence[str],
+    mode_id: str | None,
+    week: str,
+    roles: Roles,
+    trained: Side,
 ) -> GoldenCase:
-    """Turn a labelled failure into a case.
+    """Turn a labelled failure into a case; what is on the side of training loses its place in the gate.
 
-    A failure that should have been an abstention expects one. With a corrected answer the case has a reference; where
+    A failure that should have been an abstention expects one, and an abstention that should have been an answer
+    expects none. With a corrected answer the case has a reference; where
     people also named the passages that hold the answer, the pipeline must find them itself. Otherwise the case fixes
     the passages and expects an answer that they support.
     """
     must_abstain = label.failure_type == "missed_abstention"
+    must_answer = label.failure_type == "wrong_abstention"
     is_retrieval_tested = must_abstain or bool(relevant)
     reference = None if must_abstain else label.corrected_response
+    role = role_of(sample.group, roles)
+    if role == "gate" and trained.holds(sample, is_question_enough=is_retrieval_tested):
+        role = "train"
     return GoldenCase(
         case_id(sample, is_retrieval_tested),
         sample.user_input,
@@ -69,15 +65,16 @@ def make_case(
         if all(hash_of(sample.passages, one) for one in relevant)
         else (),
         reference=reference,
-        expectation=Expectation(abstain=True)
-        if must_abstain
-        else Expectation(supported=not is_retrieval_tested or None),
-        answerable=False if must_abstain else True if reference else None,
+        expectation=Expectation(
+            abstain=True if must_abstain else False if must_answer else None,
+            supported=None if is_retrieval_tested else True,
+        ),
+        answerable=False if must_abstain else True if must_answer or reference else None,
         failure_type=label.failure_type,
         mode_id=mode_id,
         severity=label.severity,
         group=sample.group,
-        role=role_of(sample.group, roles),
+        role=role,
         source_trace=sample.id,
         label_ids=(label.task_id,),
         added_in=week,
@@ -98,6 +95,7 @@ def grow(
     relevant: Mapping[str, Sequence[str]],
     modes: Mapping[str, str],
     roles: Roles,
+    trained: Side = NOTHING,
 ) -> Growth:
     """Add a case for each labelled failure that has none yet, and write the new version.
 
@@ -112,7 +110,8 @@ def grow(
         sample = samples.get(label.trace_id)
         if label.verdict != "fail" or sample is None:
             continue
-        case = make_case(sample, label, relevant.get(label.task_id, ()), modes.get(label.trace_id), week, roles)
+        mode = modes.get(label.trace_id)
+        case = make_case(sample, label, relevant.get(label.task_id, ()), mode, week, roles, trained)
         there = known.get(case.case_id) or added.get(case.case_id)
         if there is None:
             added[case.case_id] = case

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,6 +17,7 @@ import msgspec
 from eval.errors import UserError
 from flywheel.settings import Ingest
 from flywheel.sources import READERS, Limits, NativeLine, Rejected
+from flywheel.sources.lines import is_packed
 from flywheel.trace import Trace
 from flywheel.warehouse import traces, transaction
 from flywheel.warehouse.traces import Count
@@ -32,6 +35,19 @@ class FileCount:
     count: Count
     was_known: bool
     quarantine: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What is read of a file: its first `size` bytes, all of them where None, and the hash of these bytes."""
+
+    digest: str
+    size: int | None
+    ends_within_line: bool
+
+
+class LineStillWrittenError(Exception):
+    """The last line had no end, and the file has grown since."""
 
 
 def trace_files(paths: Sequence[Path]) -> list[Path]:
@@ -63,32 +79,48 @@ def ingest(
 
 
 def ingest_file(db: duckdb.DuckDBPyConnection, path: Path, quarantine: Path, settings: Ingest) -> FileCount:
-    """Add one file. Its bytes are hashed before and after, so a file that grows meanwhile is read again later."""
-    digest = file_digest(path)
-    known = traces.is_known_file(db, digest)
+    """Add one file. Of one that grows meanwhile goes in what it held at first; the rest is for the next time."""
+    try:
+        return ingest_extent(db, path, find_extent(path), quarantine, settings)
+    except LineStillWrittenError:
+        return ingest_extent(db, path, find_extent(path, is_growing=True), quarantine, settings)
+
+
+def ingest_extent(
+    db: duckdb.DuckDBPyConnection, path: Path, extent: Extent, quarantine: Path, settings: Ingest
+) -> FileCount:
+    """Add what an extent holds of a file. It is hashed again afterwards: other bytes than before are a `UserError`."""
+    known = traces.is_known_file(db, extent.digest)
     if known:
         taken = known.added + known.updated + known.unchanged
         return FileCount(path, Count(known.lines, 0, 0, taken, known.rejected, known.blank), True, None)
     with transaction(db):
         traces.stage(db)
-        lines, blank, rejected = stage_file(db, path, settings)
+        lines, blank, rejected = stage_file(db, path, extent.size, settings)
         added, updated, unchanged = traces.count_staged(db)
         traces.merge_staged(db)
         count = Count(lines, added, updated, unchanged, len(rejected), blank)
-        kept = write_quarantine(quarantine, path, digest, rejected)
-        if file_digest(path) != digest:
+        if file_digest(path, extent.size) != extent.digest:
             raise UserError(f"{path} changed while it was read; nothing of it was added, run the command again")
-        traces.add_file(db, digest, path.name, count, rejected, datetime.now(UTC).replace(tzinfo=None))
+        if extent.size is not None and extent.ends_within_line and file_size(path) > extent.size:
+            raise LineStillWrittenError
+        kept = write_quarantine(quarantine, path, extent.digest, rejected)
+        traces.add_file(db, extent.digest, path.name, count, rejected, datetime.now(UTC).replace(tzinfo=None))
         db.execute("drop table staged")
     return FileCount(path, count, False, kept)
 
 
-def stage_file(db: duckdb.DuckDBPyConnection, path: Path, settings: Ingest) -> tuple[int, int, list[Rejected]]:
-    """Read a file into the staging table in batches; give its lines, its blank lines and the rejected ones."""
+def stage_file(
+    db: duckdb.DuckDBPyConnection, path: Path, size: int | None, settings: Ingest
+) -> tuple[int, int, list[Rejected]]:
+    """Read a file's first bytes (all where `size` is None) into the staging table in batches.
+
+    Gives the number of lines, of blank lines, and the rejected ones.
+    """
     lines = blank = 0
     rejected: list[Rejected] = []
     batch: list[tuple[Any, ...]] = []
-    for item in READERS["jsonl"](path, Limits(settings.max_line_bytes, settings.max_nesting)):
+    for item in READERS["jsonl"](path, Limits(settings.max_line_bytes, settings.max_nesting, size)):
         lines += 1
         if isinstance(item, NativeLine):
             batch.append(traces.staged_row(item, group_of(item.trace, settings.group), metadata_json(item.trace)))
@@ -132,19 +164,53 @@ def write_quarantine(folder: Path, path: Path, digest: str, rejected: Sequence[R
     return kept
 
 
-def file_digest(path: Path) -> str:
-    """Hash a file's bytes."""
+def find_extent(path: Path, is_growing: bool = False) -> Extent:
+    """Find what there is to read of a file now; the end of a plain file that grows is its last LF."""
+    with readable(path):
+        if is_packed(path):
+            return Extent(file_digest(path, None), None, False)
+    at_first = file_size(path)
+    digest, size = sha256(), 0
+    whole_lines, whole_size = digest.copy(), 0
+    for chunk in chunks(path, at_first):
+        end = chunk.rfind(b"\n") + 1
+        digest.update(chunk[:end])
+        if end:
+            whole_lines, whole_size = digest.copy(), size + end
+        digest.update(chunk[end:])
+        size += len(chunk)
+    if whole_size < size and (is_growing or file_size(path) > at_first):
+        return Extent(whole_lines.hexdigest(), whole_size, False)
+    return Extent(digest.hexdigest(), size, whole_size < size)
+
+
+def file_digest(path: Path, size: int | None) -> str:
+    """Hash a file's first bytes, all of them where `size` is None."""
     digest = sha256()
-    for chunk in chunks(path):
+    for chunk in chunks(path, size):
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def chunks(path: Path) -> Iterator[bytes]:
-    """Read a file a megabyte at a time."""
+def file_size(path: Path) -> int:
+    """Give a file's size in bytes."""
+    with readable(path):
+        return path.stat().st_size
+
+
+def chunks(path: Path, size: int | None) -> Iterator[bytes]:
+    """Read a file's first bytes, all of them where `size` is None, a megabyte at a time."""
+    left = sys.maxsize if size is None else size
+    with readable(path), path.open("rb") as file:
+        while chunk := file.read(min(1 << 20, left)):
+            left -= len(chunk)
+            yield chunk
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn a file that cannot be read into a `UserError`."""
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                yield chunk
+        yield
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error

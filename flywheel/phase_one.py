@@ -117,6 +117,7 @@ def group_modes(job: Job) -> Said:
         seed=0,
         resolved_weeks=settings.resolved_weeks,
         fit_rows=settings.fit_rows,
+        taken_ids=modes.ids_of_other_weeks(job.db, job.week),
     )
     modes.replace_modes(job.db, found, job.week)
     states = {state: sum(mode.state == state for mode in found.modes) for state in ORDINAL_STATES}
@@ -196,11 +197,16 @@ def report(job: Job) -> Said:
     return Said(in_workspace(job, write_week_report(job, PHASE)))
 
 
+def modes_inputs(job: Job) -> object:
+    """What the modes depend on: their settings, and the modes of the weeks before."""
+    return [settings_of("modes")(job), modes.registry_hash(job.db, job.week)]
+
+
 STEPS: tuple[Step, ...] = (
     Step("signals", signals, settings_of("triage")),
     Step("score", score, settings_of("scoring")),
     Step("triage", triage, settings_of("triage")),
-    Step("modes", group_modes, settings_of("modes")),
+    Step("modes", group_modes, modes_inputs),
     Step("plan", plan, settings_of("plan")),
     Step("enqueue", enqueue),
     Step("report", report),

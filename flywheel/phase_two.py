@@ -3,12 +3,14 @@
 from dataclasses import asdict
 from typing import Any, Final
 
+from eval.cases import read_dataset
 from eval.errors import UserError
 from eval.statistics.prediction_powered import RateEstimate
 from flywheel import phase_one
 from flywheel.collect import ADJUDICATED, count_collected, fold_labels
 from flywheel.estimate import estimate_week
-from flywheel.golden import Roles, grow
+from flywheel.firewall import Roles, training_side
+from flywheel.golden import grow
 from flywheel.labels import queue
 from flywheel.labels.decisions import decisions
 from flywheel.labels.draws import draw_tasks
@@ -53,7 +55,7 @@ def horizon(job: Job, until: str | None) -> int:
         seen = int(begun.summary["figures"]["last_event"])
         if ended is None or ended.summary["figures"].get("last_event") != seen:
             return seen
-    return queue.last_event_id(job.labels)
+    return queue.last_event_id(job.labels, job.week)
 
 
 def last_event(job: Job) -> int:
@@ -127,7 +129,8 @@ def rate_fields(rate: RateEstimate) -> dict[str, Any]:
 def learn(job: Job) -> Said:
     """Refit the detector; what it learns serves from the next week on."""
     labels = draws.gold_labels(job.db, FIRST_WEEK, job.week)
-    found = recalibrate(job.db, job.week, labels, roles_of(job.workspace.settings))
+    cases = read_dataset(job.workspace.golden_dataset).cases
+    found = recalibrate(job.db, job.week, labels, roles_of(job.workspace.settings), cases)
     said = f"the detector from {found.valid_from} on learned from {found.labels} labels"
     if not found.has_learned:
         said = f"the packaged detector stays: {found.labels} labels say too little, {FEWEST_LABELS} are needed"
@@ -149,7 +152,10 @@ def grow_golden(job: Job) -> Said:
     samples = scores.read_samples_by_id(job.db, [g.trace_id for g in gold])
     folder = job.workspace.golden_dataset
     roles = roles_of(job.workspace.settings)
-    growth = grow(folder, job.week, gold, samples, relevant, modes.mode_of_traces(job.db, job.week), roles)
+    labelled = [label.trace_id for label in draws.gold_labels(job.db, FIRST_WEEK, job.week)]
+    trained = training_side(scores.training_groups(job.db), scores.read_samples_by_id(job.db, labelled))
+    mode_of = modes.mode_of_traces(job.db, job.week)
+    growth = grow(folder, job.week, gold, samples, relevant, mode_of, roles, trained)
     job.db.execute("delete from growth where week = ?", [job.week])
     for case in growth.added:
         job.db.execute("insert into growth values (?, ?, ?, ?)", [job.week, case.case_id, case.source_trace, case.role])

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from flywheel.golden import Roles, role_of
+from eval.cases import GoldenCase
+from flywheel.firewall import Roles, gate_side, role_of
 from flywheel.trace import week_of, week_start
-from flywheel.warehouse import scores, traces
+from flywheel.warehouse import draws, scores, traces
 from flywheel.warehouse.draws import GoldLabel
 
 if TYPE_CHECKING:
@@ -33,11 +34,19 @@ class Recalibration:
 
 
 def detector_for(db: duckdb.DuckDBPyConnection, week: str) -> "Detector":
-    """Give the detector in force in a week: trained on labels of earlier weeks only, else the packaged one."""
+    """Give a week's detector: the one its draw was frozen with, before that the newest that serves it.
+
+    It was trained on labels of earlier weeks only; where there is none it is the packaged one.
+    """
     from eval.metrics.groundedness import Detector, packaged_detector
 
-    content = scores.detector_in_force(db, week)
-    return Detector.from_json(content) if content else packaged_detector()
+    frozen = draws.find_draw(db, week)
+    packaged = packaged_detector()
+    if frozen and frozen.instrument == packaged.instrument.id:
+        return packaged
+    content = scores.find_detector(db, frozen.instrument) if frozen else None
+    content = content or scores.detector_in_force(db, week)
+    return Detector.from_json(content) if content else packaged
 
 
 ABOUT_SUPPORT = frozenset({None, "unsupported_claim", "contradiction", "missed_abstention"})
@@ -54,11 +63,18 @@ def spans_of(label: GoldLabel) -> tuple[tuple[int, int], ...] | None:
     return () if label.verdict == "pass" else label.spans or None
 
 
-def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldLabel], roles: Roles) -> Recalibration:
+def recalibrate(
+    db: duckdb.DuckDBPyConnection,
+    week: str,
+    labels: Sequence[GoldLabel],
+    roles: Roles,
+    cases: Sequence[GoldenCase] = (),
+) -> Recalibration:
     """Refit the packaged detector on the labels up to a week, and store it for the weeks after.
 
-    Labels of groups whose golden cases are for the gate are left out: the gate must not judge with weights that
-    saw its cases. So are labels on a revision that is no longer the trace's: its text may be another.
+    Only labels of groups with the role train are used, and none that touches the gate: its cases (`cases` is the golden
+    dataset) or labelled traces that may become some, by group or by text. Nor is a label on a revision that is no
+    longer the trace's: its text may be another.
     """
     from eval.metrics.groundedness import packaged_detector
     from eval.metrics.groundedness_fit import LabelledAnswer, fit_detector
@@ -66,7 +82,12 @@ def recalibrate(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldL
     current = traces.revisions(db, [label.trace_id for label in labels])
     judged = [label for label in labels if tells_support(label) and current.get(label.trace_id) == label.revision]
     samples = scores.read_samples_by_id(db, [label.trace_id for label in judged])
-    usable = [label for label in judged if role_of(samples[label.trace_id].group, roles) != "gate"]
+    gate = gate_side(cases, samples.values(), roles)
+    usable = [
+        label
+        for label in judged
+        if role_of(samples[label.trace_id].group, roles) == "train" and not gate.holds(samples[label.trace_id])
+    ]
     detector = packaged_detector()
     has_learned = len(usable) >= FEWEST_LABELS
     if has_learned:

@@ -3,18 +3,25 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from eval.tracking import Measured, TrackedRun, log_run
+from flywheel.serving.egress import DEFAULT_PORTS, require_egress
 from flywheel.trace import week_start
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, Said
 
 
 def track_week(job: Job) -> Said:
-    """Log the week, or find what was logged of exactly the same inputs before."""
+    """Log the week, or find what was logged of exactly the same inputs before.
+
+    A tracking server beyond this machine must stand in `allow_egress`; otherwise it is a `UserError`.
+    """
     settings = job.workspace.settings.tracking
     if not settings.enabled:
         return Said("off by [tracking] enabled")
+    if urlsplit(job.workspace.tracking_uri).scheme in DEFAULT_PORTS:
+        require_egress(job.workspace.tracking_uri, "tracking.uri", job.workspace.settings.allow_egress)
     run_id = log_run(week_run(job), job.workspace.tracking_uri, settings.experiment)
     return Said(f"run {run_id[:8]} in {settings.experiment} ({settings.uri})", {"run_id": run_id})
 

@@ -23,7 +23,7 @@ def absolute_spec(workspace: Workspace, spec: str) -> str:
 
 @contextmanager
 def open_under_test(workspace: Workspace, spec: str) -> "Iterator[Pipeline]":
-    """Open a pipeline by URL, `module:function` (the workspace is searched first) or file of recorded answers.
+    """Open a pipeline by URL, `module:function` (the workspace is searched last) or file of recorded answers.
 
     An address beyond this machine must stand in `allow_egress`; otherwise it is a `UserError`.
     """
@@ -33,8 +33,8 @@ def open_under_test(workspace: Workspace, spec: str) -> "Iterator[Pipeline]":
     settings = workspace.settings.suite
     if spec.startswith(("http://", "https://")):
         require_egress(spec, "the pipeline", workspace.settings.allow_egress)
-    if str(workspace.root) not in sys.path:
-        sys.path.insert(0, str(workspace.root))
+    elif not spec.endswith(".jsonl") and str(workspace.root) not in sys.path:
+        sys.path.append(str(workspace.root))  # last, so that no file of a workspace takes the place of a library
     place = absolute_spec(workspace, spec)
     with open_pipeline(place, timeout_seconds=settings.timeout_seconds, concurrency=settings.concurrency) as pipeline:
         yield pipeline

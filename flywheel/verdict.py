@@ -90,7 +90,7 @@ def compare_with_baseline(job: Job) -> Said:
     """
     from eval.baseline import RECORD, read_blessed_run
     from eval.gate import decide
-    from eval.outputs.artefacts import write_gate
+    from eval.outputs.artefacts import write_failure, write_gate
     from eval.outputs.words import headline as gate_headline
     from eval.policy import exit_code
     from eval.suite import read_run
@@ -111,18 +111,23 @@ def compare_with_baseline(job: Job) -> Said:
     baseline, candidate = arms
     judges = frozenset({"groundedness"}) if is_measured(job) else frozenset[str]()
     policy = policy_of(job.workspace.settings.gate, measured_judges=judges)
+    folder = job.workspace.report(job.week) / "gate"
     try:
         result = decide(baseline, candidate, policy, np.random.default_rng(int(name.rpartition("-")[2], 16)))
     except OperationalError as error:
-        return Said(f"no verdict: {error}", {"verdict": None, "note": f"no verdict: {error}"})
-    folder = job.workspace.report(job.week) / "gate"
+        write_failure(str(error), error.exit_code, folder)
+        note = f"no verdict: {error}"
+        return Said(note, {"verdict": None, "note": note, "exit_code": error.exit_code})
     write_gate(result, exit_code(result.verdict, policy.on_inconclusive), folder)
     headline = gate_headline(result)
-    newer = len(read_run(job.workspace.runs / name).cases) - len(candidate.cases)
+    asked = read_run(job.workspace.runs / name).cases
+    newer = sum(case_id not in blessed.cases for case_id in asked)
+    silent = len(asked) - len(candidate.cases) - newer
     said = headline + (f"; {newer} cases are newer than the baseline" if newer else "")
-    return Said(
-        said, {"verdict": result.verdict, "headline": headline, "newer": newer, "note": "", **gate_figures(result)}
-    )
+    said += f"; {silent} cases have no answer in the baseline" if silent else ""
+    code = exit_code(result.verdict, policy.on_inconclusive)
+    figures = {"verdict": result.verdict, "exit_code": code, "headline": headline, "newer": newer, "note": ""}
+    return Said(said, {**figures, **gate_figures(result)})
 
 
 def same_cases(job: Job, blessed: "Run", candidate: "Run") -> "tuple[Run, Run] | None":
@@ -160,7 +165,7 @@ def gate_figures(result: "GateResult") -> dict[str, Any]:
     """What the report shows of a verdict."""
     names = ("metric", "title", "slice", "baseline", "candidate", "difference", "low", "high", "p_worse", "p_adjusted")
     rows = [
-        {**{name: asdict(comparison)[name] for name in names}, "verdict": comparison.counts_as or "too few cases"}
+        {**{name: asdict(comparison)[name] for name in names}, "verdict": comparison.counts_as or comparison.verdict}
         for comparison in result.comparisons
     ]
     return {"rows": rows, "n_cases": result.n_cases, "worse": result.worse, "better": result.better}

@@ -33,8 +33,9 @@ HEAVY = {
 
 STAGES = (
     "trace", "settings", "workspace", "serving", "under_test", "sources", "plan", "modes", "labels", "warehouse",
-    "ingest", "signals", "scoring", "triage", "collect", "estimate", "golden", "recalibrate", "enqueue", "report",
-    "policy", "week", "quality", "weekly_report", "phase_one", "verdict", "track", "phase_two", "sample", "demo", "cli",
+    "ingest", "signals", "scoring", "triage", "collect", "estimate", "firewall", "golden", "recalibrate", "enqueue",
+    "report", "policy", "week", "quality", "weekly_report", "phase_one", "verdict", "track", "phase_two", "sample",
+    "demo", "cli",
 )  # fmt: skip
 """The modules of `flywheel` in the order data flows: one may import what comes before it, never what comes after.
 

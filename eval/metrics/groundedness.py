@@ -24,12 +24,17 @@ from eval.metrics.groundedness_features import (
     Evidence,
     Reading,
     answer_values,
+    find_abstentions,
     read_samples,
 )
 from eval.sample import Instrument, Sample, Score
 
 NAME = "groundedness"
+RULES_VERSION = "2"
+"""Goes up where scores change though the weights still fit the features."""
+
 LOGIT_LIMIT = 12.0
+NO_ANSWER = "says that the passages give no answer"
 Vector = NDArray[np.float64]
 
 
@@ -96,7 +101,7 @@ class Detector:
         settings = f"threshold={self.threshold!r}"
         return Instrument(
             NAME,
-            f"features-{FEATURES_VERSION}",
+            f"features-{FEATURES_VERSION}, rules-{RULES_VERSION}",
             sha256(weights.encode()).hexdigest(),
             sha256(settings.encode()).hexdigest(),
             self.trained_on,
@@ -189,7 +194,7 @@ def detect(samples: Sequence[Sample], detector: Detector) -> list[AnswerScore | 
     logits = sentence_logits(readings, detector.sentence)
     rows = np.array([answer_values(reading, found) for reading, found in zip(readings, logits, strict=True)])
     supported = (1 - probabilities(detector.answer.logits(rows))).tolist()
-    scored = map(answer_score, judged, readings, logits, supported)
+    scored = map(answer_score, judged, readings, logits, supported, find_abstentions(judged, readings))
     return [None if why_not_judged(sample) else next(scored) for sample in samples]
 
 
@@ -232,7 +237,9 @@ def probabilities(logits: Vector) -> Vector:
     return odds
 
 
-def answer_score(sample: Sample, reading: Reading, logits: Sequence[float], supported: float) -> AnswerScore:
+def answer_score(
+    sample: Sample, reading: Reading, logits: Sequence[float], supported: float, is_abstention: bool
+) -> AnswerScore:
     """Put an answer's score together; sentences that say the passages have no answer count as supported."""
     chances = probabilities(np.array(logits)).tolist()
     sentences = tuple(
@@ -240,20 +247,17 @@ def answer_score(sample: Sample, reading: Reading, logits: Sequence[float], supp
             number,
             found.start,
             found.end,
-            0.0 if found.is_abstention else chance,
+            0.0 if is_abstention or found.is_abstention else chance,
             found.passage_id,
-            reason(found, chance),
+            NO_ANSWER if is_abstention or found.is_abstention else reason(found, chance),
         )
         for number, (found, chance) in enumerate(zip(reading.sentences, chances, strict=True))
     )
-    is_abstention = all(found.is_abstention for found in reading.sentences)
     return AnswerScore(sample.id, 1.0 if is_abstention else supported, sentences)
 
 
 def reason(found: Evidence, chance: float) -> str:
     """Say in words what speaks against a sentence, or that nothing does."""
-    if found.is_abstention:
-        return "says that the passages give no answer"
     if found.record_conflicts:
         return found.record_conflicts[0]
     missing = found.unseen_numbers or found.unseen_names

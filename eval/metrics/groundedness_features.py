@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import exp, log, log1p
 
+from eval.metrics.abstention import are_abstentions
 from eval.metrics.groundedness_record import Record, conflicts, read_record
 from eval.metrics.groundedness_words import HEDGES, OPPOSITES, Words, rarities, read_words
 from eval.sample import Passage, Sample
@@ -40,7 +41,11 @@ SPEAKER = re.compile(
     r"\b(?:i|we|passages?|documents?|texts?|contexts?|information|sources?|articles?|question|record|data|unable)\b",
     re.I,
 )
-CONTRAST = re.compile(r"\b(?:but|however|though|although|nevertheless|instead)\b", re.I)
+# "Sorry, but" contrasts nothing.
+CONTRAST = re.compile(r"(?<!sorry )(?<!sorry, )\b(?:but|however|though|although|nevertheless|instead)\b", re.I)
+
+
+REGRET = re.compile(r"\b(?:sorry|apologi[sz]e|unfortunately)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,26 @@ def read_samples(samples: Sequence[Sample]) -> list[Reading]:
     for place in sorted(range(len(samples)), key=lambda place: [(passage.text, passage.id) for passage in keys[place]]):
         readings[place] = read_sample(samples[place], index_passages(keys[place]))
     return [readings[place] for place in range(len(samples))]
+
+
+def find_abstentions(samples: Sequence[Sample], readings: Sequence[Reading]) -> list[bool]:
+    """Say of each response whether it only says that it has no answer, sentence by sentence or as a whole.
+
+    As a whole the rule of `abstention` counts. It looks at how an answer opens or ends, so beside it nothing may
+    contrast, be a number or a name that no passage holds, or be regretted of anything but the search itself.
+    """
+    return [
+        all(found.is_abstention for found in reading.sentences)
+        or (
+            abstains
+            and not CONTRAST.search(sample.response)
+            and not any(found.unseen_numbers or found.unseen_names for found in reading.sentences)
+            and not (REGRET.search(sample.response) and not SPEAKER.search(sample.response))
+        )
+        for sample, reading, abstains in zip(
+            samples, readings, are_abstentions([sample.response for sample in samples]), strict=True
+        )
+    ]
 
 
 def read_sample(sample: Sample, index: PassageIndex) -> Reading:

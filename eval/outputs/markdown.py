@@ -15,6 +15,7 @@ from eval.outputs.words import (
     p_value,
     percent,
     provenance,
+    response,
     shown,
     weightiest_first,
     what_decides,
@@ -91,8 +92,9 @@ def case(flip: CaseFlip) -> str:
     severity = f" · {code(flip.severity)}" if flip.severity else ""
     mode = f" · {code(flip.mode_id)}" if flip.mode_id else ""
     parts = [f"**{code(flip.case_id)}** · {'worse' if flip.is_worse else 'better'} on {metrics}{severity}{mode}"]
-    parts += [f"Question\n{block(flip.user_input)}", f"Baseline\n{block(flip.baseline_response)}"]
-    parts += [f"Candidate\n{block(flip.candidate_response)}"]
+    parts += [f"Question\n{block(flip.user_input)}"]
+    parts += [f"Baseline\n{block(response(flip.baseline_response, flip.better_on))}"]
+    parts += [f"Candidate\n{block(response(flip.candidate_response, flip.worse_on))}"]
     parts += [f"Reference\n{block(flip.reference)}"] if flip.reference is not None else []
     parts += ["\n".join(f"- {code(why, 300)}" for why in flip.why)] if flip.why else []
     return "\n\n".join(parts)

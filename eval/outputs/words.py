@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from eval.gate import Comparison, GateResult
+from eval.pairing import ANSWERED
 from eval.policy import ORDER, Verdict
 
 UNSHOWABLE = re.compile(
@@ -28,6 +29,11 @@ def shown(text: str, longest: int | None = None) -> str:
 def one_line(text: str, longest: int = 120) -> str:
     """Give text as one short line."""
     return shown(" ".join(text.split()), longest)
+
+
+def response(text: str, on: Iterable[str]) -> str:
+    """Give an answer, or say that there is none. `on` are the metrics that this side of a flip failed on."""
+    return text or ("(no answer)" if ANSWERED in on else "(empty)")
 
 
 def in_points(proportion: float) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from eval.statistics.stratified import StratifiedCounts, most_unseen_failures, tilted_interval
+from eval.statistics.stratified import StratifiedCounts, most_unseen_failures, smoothed_variance, tilted_interval
 
 Estimand = Literal["this week", "the process"]
 
@@ -65,10 +65,36 @@ class RateEstimate:
 
 @dataclass(frozen=True, slots=True)
 class NonresponseBounds:
-    """The estimate if all missing labels had said pass, and if all had said fail."""
+    """The estimates if all missing labels had said pass, and if all had said fail, at the weight of `published`.
 
+    `published` is the estimate without the missing labels. `lowest` and `highest` hold it and, whatever the missing
+    labels say, the estimate with them at the same weight. `outer_low` and `outer_high` are the ends of all
+    three intervals; that they hold the interval of every other completion is not guaranteed.
+    """
+
+    published: RateEstimate
     all_pass: RateEstimate
     all_fail: RateEstimate
+
+    @property
+    def lowest(self) -> float:
+        """The estimate if all pass, or the published one should that lie lower."""
+        return min(self.all_pass.value, self.published.value)
+
+    @property
+    def highest(self) -> float:
+        """The estimate if all fail, or the published one should that lie higher."""
+        return max(self.all_fail.value, self.published.value)
+
+    @property
+    def outer_low(self) -> float:
+        """The lower end of the interval, whether the missing labels are left out, all pass or all fail."""
+        return min(self.all_pass.low, self.published.low, self.all_fail.low)
+
+    @property
+    def outer_high(self) -> float:
+        """The upper end of the interval, whether the missing labels are left out, all pass or all fail."""
+        return max(self.all_fail.high, self.published.high, self.all_pass.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +105,12 @@ class ControlVariate:
     variance_ratio: float
 
 
-def estimate_rate(strata: Sequence[Stratum], confidence: float = 0.95) -> RateEstimate:
+def estimate_rate(strata: Sequence[Stratum], confidence: float = 0.95, weight: float | None = None) -> RateEstimate:
     """The share of the week's traces that fail, and the interval it lies in with `confidence`.
 
     The traces are a fixed population: what is labelled is known, and a week labelled completely has no
-    interval left. Raises ValueError where nothing is labelled.
+    interval left. The detector's `weight` is fitted to the labels unless given. Raises ValueError where nothing
+    is labelled.
     """
     merged, merge_note = merge_unlabelled(strata)
     counts = stratified_counts(merged)
@@ -91,7 +118,7 @@ def estimate_rate(strata: Sequence[Stratum], confidence: float = 0.95) -> RateEs
     failed = int(counts.failures.sum())
     if n < population and failed in (0, n):
         return _estimate_unanimous(counts, failed > 0, confidence, merge_note)
-    control = fit_control_variate(merged, counts)
+    control = fit_control_variate(merged, counts) if weight is None else control_at(weight, merged, counts)
     possible = counts.possible
     value = min(max(corrected_mean(merged, counts, control), possible.low), possible.high)
     freedom = max(n - len(merged), 1)
@@ -114,7 +141,9 @@ def bound_nonresponse(
     """Bound the rate when drawn traces stayed without a verdict: deferred, or never finished.
 
     `missing_predictions` holds the predictions for the missing traces by name of stratum. Missing traces are
-    counted first as passes, then as failures; whatever they are, the estimate with them lies between.
+    counted first as passes, then as failures. The detector keeps the weight that the labels at hand give it: at a
+    fixed weight the estimate never falls when a verdict turns from pass to fail, so these two bound every other
+    completion. At a weight fitted anew they would not.
     """
     unknown = set(missing_predictions) - {stratum.name for stratum in strata}
     if unknown:
@@ -128,9 +157,12 @@ def bound_nonresponse(
             outcomes=np.concatenate([stratum.outcomes, np.full(len(missing), outcome)]),
         )
 
-    low = estimate_rate([filled(stratum, 0.0) for stratum in strata], confidence)
-    high = estimate_rate([filled(stratum, 1.0) for stratum in strata], confidence)
-    return NonresponseBounds(low, high)
+    merged, _ = merge_unlabelled(strata)
+    weight = fit_control_variate(merged, stratified_counts(merged)).weight
+    all_pass, all_fail = (
+        estimate_rate([filled(stratum, outcome) for stratum in strata], confidence, weight) for outcome in (0.0, 1.0)
+    )
+    return NonresponseBounds(estimate_rate(strata, confidence), all_pass, all_fail)
 
 
 def merge_unlabelled(strata: Sequence[Stratum]) -> tuple[list[Stratum], str]:
@@ -168,26 +200,28 @@ def fit_control_variate(strata: Sequence[Stratum], counts: StratifiedCounts) -> 
 
     The weight is 0 where the labels do not show that the detector helps within the strata.
     """
-    worth = counts.weights**2 * counts.unseen / counts.labelled
-    outcome_variance = detector_variance = covariance = 0.0
-    for weight, stratum in zip(worth, strata, strict=True):
-        if len(stratum.outcomes) < 2:
-            continue
-        table = np.cov(stratum.outcomes, stratum.labelled_predictions)
-        outcome_variance += weight * table[0, 0]
-        detector_variance += weight * table[1, 1]
-        covariance += weight * table[0, 1]
-    freedom = float(np.maximum(counts.labelled - 1, 0).sum()) - 1
+    outcome_variance, detector_variance, covariance = _covariances(strata, counts)
+    freedom = _freedom(counts)
     if covariance <= 0 or detector_variance <= 0 or freedom < 1:
         return ControlVariate(0.0, 1.0)
     explained = min(covariance**2 / (outcome_variance * detector_variance), 1.0)
     kept = 1 - (1 - explained) / (explained * freedom)
-    ratio = (1 - explained * (2 * kept - kept**2)) * (freedom + 1) / freedom
-    # Rule of three: agreement on so many labels does not exclude this share of disagreement.
-    ratio = max(ratio, 3 / (freedom + 3))
+    ratio = _honest_ratio(1 - explained * (2 * kept - kept**2), freedom)
     if kept <= 0 or ratio >= 1:
         return ControlVariate(0.0, 1.0)
     return ControlVariate(kept * covariance / detector_variance, ratio)
+
+
+def control_at(weight: float, strata: Sequence[Stratum], counts: StratifiedCounts) -> ControlVariate:
+    """What a weight that other labels gave leaves of the variance of these; more than 1 where it does harm."""
+    outcome_variance, detector_variance, covariance = _covariances(strata, counts)
+    freedom = _freedom(counts)
+    moved = weight**2 * detector_variance - 2 * weight * covariance
+    # Labels that agree within every stratum have no variance to compare with; the interval smooths them.
+    scale = outcome_variance or smoothed_variance(counts)
+    if weight == 0 or scale == 0 or freedom < 1:
+        return ControlVariate(weight, 1.0)
+    return ControlVariate(weight, _honest_ratio(1 + moved / scale, freedom))
 
 
 def corrected_mean(strata: Sequence[Stratum], counts: StratifiedCounts, control: ControlVariate) -> float:
@@ -204,6 +238,31 @@ def control_note(control: ControlVariate, n: int) -> str:
     if control.weight == 0:
         return "the detector adds nothing within the strata"
     return f"the detector is worth {round(n / control.variance_ratio) - n} labels more"
+
+
+def _covariances(strata: Sequence[Stratum], counts: StratifiedCounts) -> tuple[float, float, float]:
+    """The variances of the stratified means of outcomes and of predictions, and their covariance."""
+    worth = counts.weights**2 * counts.unseen / counts.labelled
+    outcome_variance = detector_variance = covariance = 0.0
+    for weight, stratum in zip(worth, strata, strict=True):
+        if len(stratum.outcomes) < 2:
+            continue
+        table = np.cov(stratum.outcomes, stratum.labelled_predictions)
+        outcome_variance += weight * table[0, 0]
+        detector_variance += weight * table[1, 1]
+        covariance += weight * table[0, 1]
+    return outcome_variance, detector_variance, covariance
+
+
+def _freedom(counts: StratifiedCounts) -> float:
+    """Degrees of freedom left after the means of the strata and the weight."""
+    return float(np.maximum(counts.labelled - 1, 0).sum()) - 1
+
+
+def _honest_ratio(left: float, freedom: float) -> float:
+    """The share of the variance that is left, with the degree of freedom that the weight took."""
+    # Rule of three: agreement on so many labels does not exclude this share of disagreement.
+    return max(left * (freedom + 1) / freedom, 3 / (freedom + 3))
 
 
 def _estimate_unanimous(counts: StratifiedCounts, failed: bool, confidence: float, merge_note: str) -> RateEstimate:

@@ -51,10 +51,8 @@ def run(workspace: Workspace, week: str, is_continued: bool, strict: bool, form:
 
         gate = run_phase_two(workspace, week, listen)
         finish(form, week, events, f"Next: look at {workspace.report(week) / 'report.html'}")
-        if strict and gate.get("verdict"):
-            from eval.policy import exit_code
-
-            raise click.exceptions.Exit(exit_code(gate["verdict"], workspace.settings.gate.on_inconclusive))
+        if strict:
+            raise click.exceptions.Exit(gate.get("exit_code", 0))
         return
     from flywheel.phase_one import run_phase_one
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from sqlalchemy.engine import Connection
 
 from eval.errors import UserError
 from flywheel.labels.draws import draw_tasks, draw_weeks
-from flywheel.labels.queue import append_label, label_key, read_acts
-from flywheel.labels.records import Task
+from flywheel.labels.queue import append_label, content, label_key, read_acts
+from flywheel.labels.records import Label, Task
 from flywheel.labels.store import LabelStore, iso, reading, writing
 from flywheel.labels.submission import make_label, read_submission
 
@@ -52,6 +53,15 @@ class ImportCount:
     added: int
     unchanged: int
     rejected: list[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A label out of a file, with its week; `at` is when the row says it was given, '' where it does not say."""
+
+    week: str
+    label: Label
+    at: str
 
 
 def export_labels(store: LabelStore, path: Path, week: str | None = None, file_format: Format = "jsonl") -> int:
@@ -121,22 +131,59 @@ def import_labels(
     tasks = [task for each in draw_weeks(store) for task in draw_tasks(store, each)]
     by_id = {task.task_id: task for task in tasks}
     by_trace = {(task.week, task.trace_id): task for task in tasks}
-    added, unchanged, rejected = 0, 0, []
+    given: list[Given] = []
+    rejected = []
+    for line, row in read_rows(path):
+        try:
+            if isinstance(row, str):
+                raise UserError(row)
+            task = find_row_task(row, by_id, by_trace, week)
+            sent = read_submission(row)
+            label = make_label(task, sent, annotator, now)
+        except UserError as error:
+            rejected.append(Rejected(line, str(error)))
+            continue
+        given.append(Given(task.week, label, iso(sent.submitted_at) if sent.submitted_at else ""))
     with writing(store) as connection:
-        for line, row in read_rows(path):
-            try:
-                if isinstance(row, str):
-                    raise UserError(row)
-                task = find_row_task(row, by_id, by_trace, week)
-                sent = read_submission(row)
-                label = make_label(task, sent, annotator, now)
-            except UserError as error:
-                rejected.append(Rejected(line, str(error)))
-                continue
-            key = label_key(label, iso(sent.submitted_at) if sent.submitted_at else "")
-            is_new = append_label(connection, task.week, label, key) is not None
-            added, unchanged = added + is_new, unchanged + (not is_new)
-    return ImportCount(added, unchanged, rejected)
+        added = add_labels(connection, given)
+    return ImportCount(added, len(given) - added, rejected)
+
+
+def add_labels(connection: Connection, given: list[Given]) -> int:
+    """Append the labels of a file that are new, and count them.
+
+    A label that says when it was given is known by its time. One that does not is compared with the label in force,
+    and so is a file that changes its mind: where its last word is in force already, its earlier ones are not new.
+    """
+    in_force = {
+        label_place(label): (number, label)
+        for week in {one.week for one in given}
+        for number, label in read_acts(connection, week).in_force()
+    }
+    last = {label_place(one.label): one.label for one in given}
+    settled = {place for place, label in last.items() if says_the_same(in_force.get(place), label)}
+    added = 0
+    for one in given:
+        place = label_place(one.label)
+        before = in_force.get(place)
+        if not one.at and (place in settled or says_the_same(before, one.label)):
+            continue
+        since = f"after {before[0]}" if before else ""
+        number = append_label(connection, one.week, one.label, label_key(one.label, one.at or since))
+        if number is not None:
+            in_force[place] = number, one.label
+            added += 1
+    return added
+
+
+def label_place(label: Label) -> tuple[str, str, str]:
+    """Name what one label at a time is in force for."""
+    return label.task_id, label.annotator, label.target
+
+
+def says_the_same(numbered: tuple[int, Label] | None, label: Label) -> bool:
+    """Say whether there is a label in force that says what another one says."""
+    return numbered is not None and content(numbered[1]) == content(label)
 
 
 def find_row_task(row: Row, by_id: dict[str, Task], by_trace: dict[tuple[str, str], Task], week: str | None) -> Task:

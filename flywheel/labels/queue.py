@@ -220,10 +220,17 @@ def current_labels(store: LabelStore, week: str, up_to_event: int | None = None)
         return read_acts(connection, week, up_to_event).verdicts()
 
 
-def last_event_id(store: LabelStore) -> int:
-    """Give the id of the newest event, 0 in an empty store."""
+def last_event_id(store: LabelStore, week: str | None = None) -> int:
+    """Give the id of the newest event, 0 where there is none; for a week: of what it is estimated from.
+
+    Those are its labels and what took them back, and every decision; leases and skips change no estimate.
+    """
+    newest = sa.select(sa.func.max(event.c.event_id))
+    if week is not None:
+        is_said = event.c.kind.in_(("label", "undo")) & (event.c.week == week)
+        newest = newest.where(is_said | (event.c.kind == "decision"))
     with reading(store) as connection:
-        return connection.scalar(sa.select(sa.func.max(event.c.event_id))) or 0
+        return connection.scalar(newest) or 0
 
 
 def progress(store: LabelStore, week: str, annotator: str | None = None) -> Progress:

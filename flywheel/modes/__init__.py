@@ -77,10 +77,12 @@ def find_modes(
     seed: int,
     resolved_weeks: int = 1,
     fit_rows: int = 20_000,
+    taken_ids: Sequence[str] = (),
 ) -> ModeWeek:
     """Group a week's failures into modes and match them to those `known` before that week.
 
     `embed` gives unit rows; it gets each phrase once, in alphabetical order, so the order of failures changes nothing.
+    `taken_ids` are ids of other weeks, later ones too, which no new mode may get.
     Raises ValueError where a known mode was seen in this week or a later one: identity runs forward in time.
     """
     if late := [mode.mode_id for mode in known if mode.last_week >= week]:
@@ -90,7 +92,7 @@ def find_modes(
     spoken = [phrases[id(failure)] for failure in ordered]
     vectors = embed_once(spoken, embed)
     grouping = group(vectors, min_size, seed, fit_rows)
-    found = describe(ordered, vectors, grouping, known, week, match)
+    found = describe(ordered, vectors, grouping, known, week, match, taken_ids)
     ids = [mode.mode_id for mode in found]
     gone = [mode for mode in known if mode.mode_id not in ids and mode.state != "resolved"]
     absent = [leave_empty(mode, week, resolved_weeks) for mode in gone]
@@ -123,11 +125,12 @@ def describe(
     known: Sequence[KnownMode],
     week: str,
     match: float,
+    taken_ids: Sequence[str],
 ) -> list[Mode]:
     """Name each group and say which known mode it is. Mode g is group g."""
     centroids = centroids_of(vectors, grouping.labels)
     matched = match_modes(centroids, known, match)
-    fresh = iter(new_mode_ids(known, matched.count(None)))
+    fresh = iter(new_mode_ids(known, matched.count(None), taken_ids))
     rows_of = [np.flatnonzero(grouping.labels == g).tolist() for g in range(len(centroids))]
     groups = [[failures[row] for row in rows] for rows in rows_of]
     lifts = over_represented(groups, failures)

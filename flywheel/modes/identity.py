@@ -50,9 +50,10 @@ def match_modes(
     return tuple(matched)
 
 
-def new_mode_ids(known: Sequence[KnownMode], count: int) -> list[str]:
-    """Give the next ids that no known mode ever had: `FM-0008`, `FM-0009`."""
-    taken = (int(match[1]) for mode in known if (match := MODE_ID.fullmatch(mode.mode_id)))
+def new_mode_ids(known: Sequence[KnownMode], count: int, taken_ids: Sequence[str] = ()) -> list[str]:
+    """Give the next ids that no mode ever had, neither a known one nor one of `taken_ids`: `FM-0008`, `FM-0009`."""
+    ids = [*(mode.mode_id for mode in known), *taken_ids]
+    taken = (int(match[1]) for mode_id in ids if (match := MODE_ID.fullmatch(mode_id)))
     first = max(taken, default=0) + 1
     return [f"FM-{number:04d}" for number in range(first, first + count)]
 

@@ -1,6 +1,7 @@
 """Lines of a file, plain or compressed, each one bounded in size before it is held in memory."""
 
 import gzip
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +17,22 @@ CHUNK = 1 << 20
 KEPT_OF_A_LONG_LINE = 4096
 """Bytes of an oversized line that go to quarantine: enough to recognise it by."""
 
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
 SKIPPABLE = b"\x2a\x4d\x18"
 UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a line may be: its bytes, and how deep its JSON may nest."""
+    """What a line may be: its bytes, and how deep its JSON may nest.
+
+    `size` is how many bytes of the unpacked file are read from its beginning; all of them where None.
+    """
 
     line_bytes: int = 1024 * 1024
     nesting: int = 64
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,24 @@ class Blank:
     line: int
 
 
+def first_bytes(path: Path) -> bytes:
+    """Read the four bytes that tell how a file is packed."""
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def is_packed(path: Path) -> bool:
+    """Say whether a file is compressed, by its first bytes."""
+    return first_bytes(path).startswith((GZIP, ZSTD))
+
+
 def open_lines(path: Path) -> BinaryIO:
     """Open a file for reading bytes, unpacking gzip and zstd by their first bytes, not by their name."""
     try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-        if magic[:2] == b"\x1f\x8b":
+        magic = first_bytes(path)
+        if magic.startswith(GZIP):
             return cast("BinaryIO", gzip.open(path, "rb"))
-        if magic == b"\x28\xb5\x2f\xfd":
+        if magic.startswith(ZSTD):
             if not is_whole_zstd(path):
                 raise UserError(f"{path}: the file is damaged (it is cut off); nothing was added, deliver it again")
             return cast("BinaryIO", zstandard.open(path, "rb"))
@@ -86,24 +103,28 @@ def is_whole_zstd(path: Path) -> bool:
     return place == size
 
 
-def bounded_lines(path: Path, limit: int) -> Iterator[tuple[int, bytes, bool]]:
+def bounded_lines(path: Path, limit: int, size: int | None = None) -> Iterator[tuple[int, bytes, bool]]:
     """Yield (number, bytes, whole) of each LF-ended line; a line over `limit` comes cut, with `whole` False.
 
     Only LF ends a line: U+2028 and form feeds are content. A damaged archive is a `UserError`.
+    Nothing is read after the first `size` bytes.
     """
     with open_lines(path) as opened:
         file = BufferedReader(opened, CHUNK)  # type: ignore[type-var]
         number = 0
+        left = sys.maxsize if size is None else size
         while True:
             try:
-                line = file.readline(limit + 1)
+                line = file.readline(min(limit + 1, left))
+                left -= len(line)
                 if not line:
                     return
                 number += 1
                 whole = len(line) <= limit or line.endswith(b"\n")
                 rest = line
                 while not whole and rest and not rest.endswith(b"\n"):
-                    rest = file.readline(CHUNK)
+                    rest = file.readline(min(CHUNK, left))
+                    left -= len(rest)
             except UNREADABLE as error:
                 raise UserError(
                     f"{path}, after line {number}: the file is damaged ({error}); nothing was added, deliver it again"

@@ -37,7 +37,7 @@ class NativeLine:
 def read_native(path: Path, limits: Limits) -> Iterator[NativeLine | Rejected | Blank]:
     """Yield the trace of each line, in file order, and each line that is none."""
     latest = datetime.now(UTC) + NEAR_FUTURE
-    for number, raw, whole in bounded_lines(path, limits.line_bytes):
+    for number, raw, whole in bounded_lines(path, limits.line_bytes, limits.size):
         if not whole:
             yield Rejected(number, f"the line is longer than {limits.line_bytes} bytes", raw)
             continue

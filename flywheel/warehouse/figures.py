@@ -8,19 +8,29 @@ import duckdb
 from flywheel.warehouse.connection import quoted
 
 Counted = tuple[tuple[str, int, int], ...]
+NEWEST = 30
+"""Files whose rejected lines a report tells: those that it has room for."""
+
 ATTRIBUTES = ("model", "prompt_version", "tenant_id")
 
 
 def files(db: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    """Give every file that was ingested, with its count."""
+    """Give every file that was ingested, with its count, the newest first."""
     return db.execute(
-        "select name, lines, added, updated, unchanged, rejected, blank from source_file order by ingested_at, name"
+        "select name, lines, added, updated, unchanged, rejected, blank from source_file order by ingested_at desc, name"
     ).fetchall()
 
 
 def rejected(db: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str]]:
-    """Give the first hundred rejected lines: file, line, reason."""
-    return db.execute("select name, line, reason from rejected_line order by name, line limit 100").fetchall()
+    """Give the first hundred rejected lines (file, line, reason) of the `NEWEST` files, the newest file first."""
+    return db.execute(
+        """
+        with newest as (select sha256, ingested_at from source_file order by ingested_at desc, name limit ?)
+        select r.name, r.line, r.reason from rejected_line r join newest on r.source_sha256 = newest.sha256
+        order by newest.ingested_at desc, r.name, r.line limit 100
+        """,
+        [NEWEST],
+    ).fetchall()
 
 
 def by_day(db: duckdb.DuckDBPyConnection, week: str) -> Counted:

@@ -81,9 +81,9 @@ MIGRATIONS: tuple[str, ...] = (
         method varchar not null, note varchar not null, instrument varchar not null,
         primary key (week, estimand));
 
-    -- A detector serves the weeks from `valid_from` on, until a newer one does.
+    -- A detector serves the weeks from `valid_from` on, until a newer one does; null where another took its place.
     create table detector (
-        valid_from varchar primary key, week varchar not null, instrument varchar not null,
+        instrument varchar primary key, valid_from varchar, week varchar not null,
         labels integer not null, content json not null);
 
     create table growth (

@@ -61,6 +61,25 @@ def known_modes(db: duckdb.DuckDBPyConnection, week: str) -> list[KnownMode]:
     return [KnownMode(row[0], row[1], np.array(row[2], dtype=np.float32), *row[3:]) for row in rows]
 
 
+def ids_of_other_weeks(db: duckdb.DuckDBPyConnection, week: str) -> list[str]:
+    """Give every mode id that another week has, earlier or later."""
+    rows = db.execute("select distinct mode_id from mode_week where week <> ? order by mode_id", [week])
+    return [mode_id for (mode_id,) in rows.fetchall()]
+
+
+def registry_hash(db: duckdb.DuckDBPyConnection, week: str) -> str:
+    """Hash the modes of the weeks before one: what identity in that week depends on."""
+    row = db.execute(
+        """
+        select coalesce(md5(string_agg(told, ',' order by told)), '') from (
+            select week || mode_id || state || size || centroid::varchar as told from mode_week where week < ?)
+        """,
+        [week],
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def replace_modes(db: duckdb.DuckDBPyConnection, found: ModeWeek, week: str) -> None:
     """Put a week's modes and their members in place of those it had."""
     db.execute("delete from mode_week where week = ?", [week])

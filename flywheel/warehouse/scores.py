@@ -121,10 +121,22 @@ def insert(
 def save_detector(
     db: duckdb.DuckDBPyConnection, valid_from: str, week: str, instrument: str, labels: int, content: str
 ) -> None:
-    """Keep a detector that serves from a week on."""
-    db.execute(
-        "insert or replace into detector values (?, ?, ?, ?, ?)", [valid_from, week, instrument, labels, content]
-    )
+    """Keep a detector that serves from a week on; the one that it takes the place of is kept too, for its own week."""
+    db.execute("update detector set valid_from = null where valid_from = ?", [valid_from])
+    db.execute("delete from detector where instrument = ?", [instrument])
+    db.execute("insert into detector values (?, ?, ?, ?, ?)", [instrument, valid_from, week, labels, content])
+
+
+def find_detector(db: duckdb.DuckDBPyConnection, instrument: str) -> str | None:
+    """Give the JSON of a detector by its instrument id."""
+    row = db.execute("select content from detector where instrument = ?", [instrument]).fetchone()
+    return str(row[0]) if row else None
+
+
+def training_groups(db: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Name every group whose labels ever trained a detector of this workspace."""
+    rows = db.execute("select distinct unnest(cast(content -> '$.training_groups' as varchar[])) from detector")
+    return frozenset(group for (group,) in rows.fetchall())
 
 
 def detector_in_force(db: duckdb.DuckDBPyConnection, week: str) -> str | None:

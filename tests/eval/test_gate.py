@@ -353,3 +353,59 @@ def test_judges_alone_warn_and_never_pass_or_block(drop: float) -> None:
     result = judged(run(0.9), run(0.9 - drop))
     assert result.verdict == "WARN"
     assert any("no metric that may block scored a case" in note for note in result.notes)
+
+
+def test_candidate_that_crashes_on_a_few_cases_does_not_pass() -> None:
+    result = judged(passes([1] * 200), passes([1] * 200, answers=failed(*range(10))))
+    one = only(result, "answered")
+    assert (one.baseline, one.candidate, one.worse, one.n_cases) == (1.0, 0.95, 10, 200)
+    assert (one.title, one.tier, one.verdict, result.verdict) == ("Answered at all", "critical", *["INCONCLUSIVE"] * 2)
+
+
+@pytest.mark.parametrize("status", ["error", "timeout"])
+def test_case_that_only_the_baseline_answered_stands_among_the_flips(status: str) -> None:
+    result = judged(passes([1] * 100), passes([1] * 100, answers=failed(7, status=status)))
+    assert [(flip.case_id, flip.worse_on) for flip in result.flips] == [("c007", ("answered",))]
+    assert (result.flips[0].baseline_response, result.flips[0].candidate_response) == ("made answers c007", "")
+    assert result.flips[0].why == (f"answered: {status}: HTTP 500",)
+    assert result.worse == 1
+
+
+def test_case_that_only_the_candidate_answered_got_better() -> None:
+    result = judged(passes([1] * 200, answers=failed(7)), passes([1] * 200))
+    assert [(flip.case_id, flip.better_on) for flip in result.flips] == [("c007", ("answered",))]
+    assert result.verdict == "PASS"
+
+
+def test_crashes_in_one_mode_block_though_most_cases_were_answered() -> None:
+    cases = [replace(case, mode_id="FM-0003" if n < 30 else None) for n, case in enumerate(cases_of(1000))]
+    result = judged(passes([1] * 1000, cases=cases), passes([1] * 1000, cases=cases, answers=failed(*range(20))))
+    assert only(result, "answered", "FM-0003").verdict == "BLOCK"
+    assert result.verdict == "BLOCK"
+
+
+def test_critical_case_without_an_answer_in_every_repeat_blocks_alone() -> None:
+    cases, run = critical(200), [(1, 1, 1)] * 200
+    result = judged(passes(run, cases=cases), passes(run, cases=cases, answers=failed(0)))
+    assert (result.verdict, result.broken_critical_cases) == ("BLOCK", ("c000",))
+
+
+def test_runs_that_answered_the_same_cases_compare_no_answering() -> None:
+    down = failed(3)
+    result = judged(passes([1] * 200, answers=down), passes([1] * 200, answers=down))
+    assert {one.metric for one in result.comparisons} == {"expectation"}
+    assert result.n_blocking == 1
+
+
+def test_case_recorded_in_one_run_only_is_no_crash() -> None:
+    gone = failed(3, status="not_recorded")
+    result = judged(passes([1] * 200), passes([1] * 200, answers=gone))
+    assert {one.metric for one in result.comparisons} == {"expectation"}
+    assert (result.missing, result.flips) == (("c003",), ())
+
+
+def test_answering_alone_makes_judges_no_pass() -> None:
+    facts, values = {"groundedness": JUDGE}, {"groundedness": [0.9] * 1000}
+    result = judged(made_run(values, facts, answers=failed(7)), made_run(values, facts))
+    assert result.verdict == "WARN"
+    assert any("no metric that may block scored a case" in note for note in result.notes)

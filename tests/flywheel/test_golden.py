@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from eval.cases import Expectation, read_dataset
 from eval.sample import Passage, Sample
-from flywheel.golden import Roles, grow, make_case, role_of
+from flywheel.firewall import NOTHING, Roles, role_of, training_side
+from flywheel.golden import grow, make_case
 from tests.flywheel.made_traces import WEEK, make_gold
 
 ROLES = Roles(0.5, 0.1)
@@ -39,7 +40,9 @@ def test_a_larger_share_for_training_takes_no_group_out_of_it(group, train, dev)
 
 def test_a_case_of_a_group_has_its_role_whatever_else_it_is():
     cases = [
-        make_case(make_sample(name, group="same source"), make_gold(name, failure_type=kind), (), mode, week, ROLES)
+        make_case(
+            make_sample(name, group="same source"), make_gold(name, failure_type=kind), (), mode, week, ROLES, NOTHING
+        )
         for name, kind, mode, week in (
             ("t1", "contradiction", "FM-1", "2026-W44"), ("t2", "missed_abstention", None, "2026-W45")
         )
@@ -61,13 +64,13 @@ def test_without_shares_everything_is_for_the_gate():
 
 def test_a_failure_that_should_have_been_an_abstention_expects_one():
     label = make_gold("t1", failure_type="missed_abstention", corrected_response="I don't know.")
-    case = make_case(make_sample(), label, (), None, WEEK, ROLES)
+    case = make_case(make_sample(), label, (), None, WEEK, ROLES, NOTHING)
     assert (case.expectation, case.answerable, case.reference) == (Expectation(abstain=True), False, None)
     assert case.passages == ()
 
 
 def test_a_corrected_answer_is_the_reference():
-    case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), (), "FM-1", WEEK, ROLES)
+    case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), (), "FM-1", WEEK, ROLES, NOTHING)
     assert (case.reference, case.answerable, case.expectation) == ("14 days.", True, Expectation(supported=True))
     assert case.passages == make_sample().passages
     assert (case.mode_id, case.severity, case.source_trace, case.label_ids, case.added_in) == (
@@ -78,18 +81,18 @@ def test_a_corrected_answer_is_the_reference():
 def test_relevant_passages_leave_the_retrieval_to_the_pipeline():
     from hashlib import sha256
 
-    case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), ("p1",), None, WEEK, ROLES)
+    case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), ("p1",), None, WEEK, ROLES, NOTHING)
     assert (case.passages, case.passage_ids, case.expectation) == ((), ("p1",), Expectation())
     assert case.passage_hashes == (sha256(b"The trial runs 14 days.").hexdigest(),)
 
 
 def test_a_relevant_passage_that_was_not_retrieved_has_no_hash():
-    case = make_case(make_sample(), make_gold("t1"), ("p1", "elsewhere"), None, WEEK, ROLES)
+    case = make_case(make_sample(), make_gold("t1"), ("p1", "elsewhere"), None, WEEK, ROLES, NOTHING)
     assert (case.passage_ids, case.passage_hashes) == (("p1", "elsewhere"), ())
 
 
 def test_without_a_correction_the_case_expects_an_answer_that_its_passages_support():
-    case = make_case(make_sample(), make_gold("t1"), (), None, WEEK, ROLES)
+    case = make_case(make_sample(), make_gold("t1"), (), None, WEEK, ROLES, NOTHING)
     assert (case.reference, case.answerable, case.expectation) == (None, None, Expectation(supported=True))
 
 
@@ -141,3 +144,27 @@ def test_a_week_without_failures_leaves_the_version(tmp_path):
     before = files(tmp_path)
     assert grow_with(tmp_path, [make_gold("t2", "pass")], [make_sample("t2")]).version == version
     assert files(tmp_path) == before
+
+
+def test_a_wrong_abstention_expects_an_answer():
+    case = make_case(make_sample(), make_gold("t1", failure_type="wrong_abstention"), (), None, WEEK, ROLES, NOTHING)
+    assert (case.expectation, case.answerable) == (Expectation(abstain=False, supported=True), True)
+
+
+@pytest.mark.parametrize("side", ["group", "text"])
+def test_what_trained_the_detector_loses_its_place_in_the_gate(side):
+    gate = next(f"g{n}" for n in range(100) if role_of(f"g{n}", ROLES) == "gate")
+    sample = make_sample(group=gate)
+    same = {"other": make_sample("other", question=sample.user_input.upper(), group="elsewhere")}
+    trained = training_side(frozenset({gate if side == "group" else "elsewhere"}), {} if side == "group" else same)
+    assert make_case(sample, make_gold("t1"), (), None, WEEK, ROLES, NOTHING).role == "gate"
+    assert make_case(sample, make_gold("t1"), (), None, WEEK, ROLES, trained).role == "train"
+
+
+def test_a_question_alone_counts_where_retrieval_is_tested():
+    gate = next(f"g{n}" for n in range(100) if role_of(f"g{n}", ROLES) == "gate")
+    twin = {"other": make_sample("other", question="What of t1?", group="elsewhere", passages=("Other words.",))}
+    trained = training_side(frozenset({"elsewhere"}), twin)
+    sample = make_sample(group=gate)
+    assert make_case(sample, make_gold("t1"), (), None, WEEK, ROLES, trained).role == "gate"
+    assert make_case(sample, make_gold("t1"), ("p1",), None, WEEK, ROLES, trained).role == "train"

@@ -1,6 +1,9 @@
 import base64
 import gzip
 import json
+import os
+from hashlib import sha256
+from threading import Event, Thread
 
 import pytest
 import zstandard
@@ -157,22 +160,102 @@ def test_without_a_rejected_line_there_is_no_quarantine(db, tmp_path):
     assert not (tmp_path / "quarantine").exists()
 
 
-def test_a_file_that_grows_while_it_is_read_adds_nothing(db, tmp_path, monkeypatch):
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen to a file each time that it has been read, until the test takes it back."""
+
+    def arrange(happen):
+        def read(path, limits):
+            yield from reader(path, limits)
+            happen(path)
+
+        reader = READERS["jsonl"]
+        monkeypatch.setitem(READERS, "jsonl", read)
+        return monkeypatch.undo
+
+    return arrange
+
+
+def append(path, content):
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def as_line(trace_id):
+    return json.dumps(make_trace(trace_id)).encode() + b"\n"
+
+
+def test_a_file_that_grows_while_it_is_read_gives_what_it_held_and_the_rest_next_time(db, tmp_path, meanwhile):
     path = write_lines(tmp_path / "growing.jsonl", make_trace("t1"))
+    taken = sha256(path.read_bytes()).hexdigest()
+    stop = meanwhile(lambda path: append(path, as_line("t2")))
+    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).count == Count(lines=1, added=1)
+    assert db.execute("select sha256 from source_file").fetchall() == [(taken,)]
+    stop()
+    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).count == Count(lines=2, added=1, unchanged=1)
 
-    def read_while_it_grows(path, limits):
-        yield from reader(path, limits)
-        with path.open("ab") as file:
-            file.write(json.dumps(make_trace("t2")).encode() + b"\n")
 
-    reader = READERS["jsonl"]
-    monkeypatch.setitem(READERS, "jsonl", read_while_it_grows)
+def test_a_line_that_is_still_being_written_waits_for_the_next_time(db, tmp_path, meanwhile):
+    path = tmp_path / "growing.jsonl"
+    path.write_bytes(as_line("t1") + as_line("t2")[:20])
+    stop = meanwhile(lambda path: append(path, as_line("t2")[20:30]))
+    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).count == Count(lines=1, added=1)
+    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).was_known
+    stop()
+    path.write_bytes(as_line("t1") + as_line("t2"))
+    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).count == Count(lines=2, added=1, unchanged=1)
+
+
+def test_a_last_line_without_line_feed_is_read_where_nothing_grows(db, tmp_path):
+    path = tmp_path / "whole.jsonl"
+    path.write_bytes(as_line("t1") + as_line("t2")[:-1])
+    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).count == Count(lines=2, added=2)
+
+
+def replace(path):
+    write_lines(path.with_suffix(".new"), make_trace("other")).replace(path)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+def test_an_archive_that_grows_while_it_is_read_adds_nothing(db, tmp_path, meanwhile, pack):
+    path = tmp_path / "packed.jsonl.gz"
+    path.write_bytes(pack(as_line("t1")))
+    meanwhile(lambda path: append(path, pack(as_line("t2"))))
     before = tables(db)
     with pytest.raises(UserError, match="changed while it was read; nothing of it was added"):
         ingest_file(db, path, tmp_path / "quarantine", Ingest())
     assert tables(db) == before
-    monkeypatch.undo()
-    assert ingest_file(db, path, tmp_path / "quarantine", Ingest()).count.added == 2
+
+
+@pytest.mark.parametrize("happen", [replace, lambda path: os.truncate(path, 10)], ids=["replaced", "shrunk"])
+def test_a_file_that_is_replaced_or_shrinks_while_it_is_read_adds_nothing(db, tmp_path, meanwhile, happen):
+    path = write_lines(tmp_path / "changing.jsonl", make_trace("t1"), make_trace("t2"))
+    meanwhile(happen)
+    before = tables(db)
+    with pytest.raises(UserError, match="changed while it was read; nothing of it was added"):
+        ingest_file(db, path, tmp_path / "quarantine", Ingest())
+    assert tables(db) == before
+
+
+def test_a_file_that_is_appended_to_all_the_time_is_ingested(db, tmp_path):
+    path = write_lines(tmp_path / "served.jsonl", *(make_trace(f"t{n}") for n in range(500)))
+    done = Event()
+
+    def serve():
+        while not done.wait(0.001):
+            append(path, as_line(f"late {path.stat().st_size}"))
+
+    server = Thread(target=serve)
+    server.start()
+    try:
+        counted = [ingest_file(db, path, tmp_path / "quarantine", Ingest()).count for _ in range(3)]
+    finally:
+        done.set()
+        server.join()
+    assert counted[0].lines >= 500
+    assert [count.rejected for count in counted] == [0, 0, 0]
+    total = ingest_file(db, path, tmp_path / "quarantine", Ingest()).count.lines
+    assert db.execute("select count(*), max(revision) from trace").fetchone() == (total, 1)
 
 
 def test_a_damaged_file_leaves_the_files_before_it(db, tmp_path):

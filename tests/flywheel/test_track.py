@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from eval.errors import UserError
 from flywheel.track import PARTS, numbers, texts, track_week, week_run
 from flywheel.warehouse.steps import finish_step
 from flywheel.week import Job, open_job
@@ -73,6 +76,17 @@ def test_a_week_is_logged_once_however_often(laid_out, tmp_path):
     runs = client.search_runs([experiment])
     assert len(runs) == 1 + 5
     assert first.text == f"run {first.figures['run_id'][:8]} in flywheel (sqlite:///mlflow.db)"
+
+
+def test_a_week_is_logged_beyond_this_machine_only_where_allow_egress_says_so(tmp_path):
+    workspace = make_workspace(tmp_path, is_tracked=True)
+    away = workspace.settings.tracking.model_copy(update={"uri": "https://mlflow.invalid/api"})
+    settings = workspace.settings.model_copy(update={"tracking": away})
+    with (
+        open_job(replace(workspace, settings=settings), WEEK) as job,
+        pytest.raises(UserError, match=r"tracking\.uri is https://mlflow\.invalid, and nothing is sent there"),
+    ):
+        track_week(job)
 
 
 def test_tracking_can_be_off(tmp_path):

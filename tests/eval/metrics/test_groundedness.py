@@ -106,8 +106,33 @@ def test_an_answer_that_only_abstains_is_not_unsupported() -> None:
     assert [s.unsupported for s in score.sentences] == [0.0, 0.0]
 
 
-def test_an_abstention_with_a_claim_after_it_is_judged() -> None:
-    assert judged("The passages do not mention it, but the warranty is 99 years.").groundedness < 1
+@pytest.mark.parametrize(
+    "response",
+    [
+        "I don't know.",
+        "I'm sorry, I could not find an answer to that in the documents I have.",
+        "I'm sorry, but I couldn't find an answer to that in the documents I have.",
+        "Unable to answer based on the given passages. They tell of kettles.",
+        "Das weiß ich leider nicht.",
+    ],
+)
+def test_what_counts_as_an_abstention_elsewhere_is_not_unsupported(response: str) -> None:
+    score = judged(response)
+    assert score.groundedness == 1.0
+    assert {(s.unsupported, s.reason) for s in score.sentences} == {(0.0, "says that the passages give no answer")}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "The passages do not mention it, but the warranty is 99 years.",
+        "I don't know for sure. The warranty is 99 years.",
+        "I could not find the price. Ask Henrik Dahl about it.",
+        "Unfortunately, brochures cannot be mailed.",
+    ],
+)
+def test_an_abstention_with_a_claim_in_it_is_judged(response: str) -> None:
+    assert judged(response).groundedness < 1
 
 
 @pytest.mark.parametrize(

@@ -231,3 +231,15 @@ def test_shown_text_keeps_lines_and_is_cut() -> None:
 @pytest.mark.parametrize(("p", "said"), [(0.00001, "< 0.0001"), (0.0008, "0.0008"), (0.0312, "0.03"), (1.0, "1.00")])
 def test_p_values_are_written_short(p: float, said: str) -> None:
     assert p_value(p) == said
+
+
+def test_pages_say_that_a_case_got_no_answer_and_why() -> None:
+    good = {"expectation": [1] * 100}
+    down = {"c007": Answer(status="timeout", reason="30 s")}
+    old, new = made_run(good, {"expectation": BINARY}), made_run(good, {"expectation": BINARY}, answers=down)
+    result = decide(old, new, GatePolicy(), np.random.default_rng(0))
+    for page in (gate_html(result), gate_markdown(result)):
+        assert "answered: timeout: 30 s" in page
+        assert "(no answer)" in page
+    assert "(empty)" not in gate_html(result)
+    assert "worse: c007 on answered" in gate_junit(result)

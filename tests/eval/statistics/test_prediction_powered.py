@@ -4,11 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from eval.statistics.prediction_powered import Stratum, bound_nonresponse, estimate_rate
+from eval.statistics.prediction_powered import (
+    Stratum,
+    bound_nonresponse,
+    estimate_rate,
+    fit_control_variate,
+    merge_unlabelled,
+    stratified_counts,
+)
 
 
 def stratum(outcomes, size, name="s", predictions=None, labelled_predictions=None):
@@ -230,6 +237,72 @@ def test_missing_verdicts_bound_the_rate_on_both_sides():
     value = estimate_rate(strata).value
     assert bounds.all_pass.value < value < bounds.all_fail.value
     assert bounds.all_pass.n == bounds.all_fail.n == 12
+
+
+@st.composite
+def unfinished_weeks(draw):
+    """Strata with labels, predictions that may mislead, and drawn traces without a verdict; and what those will say."""
+    strata, missing, truths = [], {}, {}
+    for number in range(draw(st.integers(1, 4))):
+        labelled, open_, rest = draw(st.integers(0, 12)), draw(st.integers(0, 8)), draw(st.integers(0, 30))
+        rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+        everything = rng.random(labelled + open_ + rest) ** draw(st.sampled_from([0.3, 1, 4]))
+        helpful = draw(st.sampled_from([0, 0.5, 1]))
+        outcomes = (rng.random(labelled) < np.where(rng.random(labelled) < helpful, everything[:labelled], 0.4)) * 1.0
+        name = f"s{number}"
+        strata.append(stratum(outcomes, len(everything), name, everything, everything[:labelled]))
+        missing[name] = everything[labelled : labelled + open_]
+        truths[name] = (rng.random(open_) < draw(st.sampled_from([0, 0.3, 1]))) * 1.0
+    assume(any(len(part.outcomes) for part in strata))
+    return strata, missing, truths
+
+
+def completed(strata, missing, truths):
+    return [
+        replace(
+            part,
+            labelled_predictions=np.concatenate([part.labelled_predictions, missing[part.name]]),
+            outcomes=np.concatenate([part.outcomes, truths[part.name]]),
+        )
+        for part in strata
+    ]
+
+
+@given(unfinished_weeks())
+@settings(max_examples=300, deadline=None)
+def test_the_published_rate_lies_within_what_missing_verdicts_can_make_of_it(week):
+    strata, missing, _ = week
+    bounds, rate = bound_nonresponse(strata, missing), estimate_rate(strata)
+    assert bounds.lowest <= rate.value <= bounds.highest
+    assert bounds.outer_low <= rate.low
+    assert rate.high <= bounds.outer_high
+
+
+@given(unfinished_weeks())
+@settings(max_examples=300, deadline=None)
+def test_whatever_missing_verdicts_say_the_rate_at_the_same_detector_weight_lies_between(week):
+    strata, missing, truths = week
+    bounds = bound_nonresponse(strata, missing)
+    merged, _ = merge_unlabelled(strata)
+    weight = fit_control_variate(merged, stratified_counts(merged)).weight
+    filled = estimate_rate(completed(strata, missing, truths), weight=weight)
+    assert bounds.lowest - 1e-12 <= filled.value <= bounds.highest + 1e-12
+
+
+def test_no_missing_verdict_leaves_the_estimate_as_it_is():
+    strata = [stratum([0, 1, 1, 0, 1, 0], 60, "s0", np.linspace(0, 1, 60), [0.1, 0.8, 0.9, 0.3, 0.7, 0.2])]
+    bounds, rate = bound_nonresponse(strata, {}), estimate_rate(strata)
+    assert "weight 0.00" not in rate.method
+    assert (bounds.lowest, bounds.highest) == pytest.approx((rate.value, rate.value))
+    assert (bounds.outer_low, bounds.outer_high) == pytest.approx((rate.low, rate.high))
+
+
+def test_detector_that_missing_verdicts_prove_wrong_widens_the_outer_interval():
+    predictions = np.linspace(0, 1, 200)
+    strata = [stratum([0, 0, 0, 0, 1, 1, 1, 1], 200, "s0", predictions, [0.1, 0.2, 0.1, 0.3, 0.9, 0.8, 0.7, 0.9])]
+    surprising = bound_nonresponse(strata, {"s0": np.full(6, 0.95)}).all_pass
+    expected = bound_nonresponse(strata, {"s0": np.full(6, 0.05)}).all_pass
+    assert surprising.high - surprising.low > expected.high - expected.low
 
 
 def test_missing_verdicts_of_an_unknown_stratum_raise():

@@ -58,6 +58,46 @@ def test_importing_twice_changes_nothing_even_after_an_undo(tmp_path):
     assert current_labels(store, WEEK) == []
 
 
+def give(store, tmp_path, *verdicts):
+    rows = ({"task_id": make_task(0).task_id, "verdict": verdict} for verdict in verdicts)
+    count = import_labels(store, write_lines(tmp_path / "in.jsonl", *rows), "ann")
+    (label,) = current_labels(store, WEEK)
+    return count.added, count.unchanged, label.verdict
+
+
+def test_a_verdict_given_again_after_another_one_is_in_force(tmp_path):
+    store = open_queue(tmp_path)
+    assert give(store, tmp_path, "pass") == (1, 0, "pass")
+    assert give(store, tmp_path, "fail") == (1, 0, "fail")
+    assert give(store, tmp_path, "pass") == (1, 0, "pass")
+    assert give(store, tmp_path, "pass") == (0, 1, "pass")
+
+
+def test_a_file_that_changes_its_mind_changes_nothing_the_second_time(tmp_path):
+    store = open_queue(tmp_path)
+    assert give(store, tmp_path, "pass", "fail", "pass") == (3, 0, "pass")
+    assert give(store, tmp_path, "pass", "fail", "pass") == (0, 3, "pass")
+    assert give(store, tmp_path, "pass", "fail") == (1, 1, "fail")
+
+
+def test_what_was_taken_back_does_not_come_in_again_by_the_same_file(tmp_path):
+    store = open_queue(tmp_path)
+    give(store, tmp_path, "pass")
+    give(store, tmp_path, "fail")
+    undo_label(store, "ann")
+    assert give(store, tmp_path, "fail") == (0, 1, "pass")
+
+
+def test_an_old_export_does_not_undo_what_was_said_since(tmp_path):
+    store = open_queue(tmp_path)
+    submit_label(store, judged())
+    path = tmp_path / "old.jsonl"
+    export_labels(store, path)
+    give(store, tmp_path, "pass")
+    assert import_labels(store, path, "ann").unchanged == 1
+    assert [label.verdict for label in current_labels(store, WEEK)] == ["pass"]
+
+
 def test_a_row_may_name_its_trace_and_week_instead_of_the_task(tmp_path):
     store = open_queue(tmp_path)
     path = write_lines(

@@ -48,6 +48,19 @@ def test_files_and_rejected_lines_are_told(db):
     assert reason
 
 
+def test_files_and_their_rejected_lines_come_newest_first(db, tmp_path):
+    deliver(db, tmp_path, b"later", make_trace("t9"), b"latest")
+    assert [lines for _, lines, *_ in figures.files(db)] == [3, 8]
+    assert [line for _, line, _ in figures.rejected(db)] == [1, 3, 8]
+
+
+def test_rejected_lines_are_those_of_the_newest_files(db, tmp_path):
+    for number in range(figures.NEWEST):
+        deliver(db, tmp_path, make_trace("t1"), b"broken" * (number + 1))
+    assert [name for name, *_ in figures.rejected(db)] == ["delivery.jsonl"] * figures.NEWEST
+    assert {line for _, line, _ in figures.rejected(db)} == {2}
+
+
 def test_days_are_counted_in_utc_with_their_errors(db):
     assert figures.by_day(db, WEEK) == (("2026-11-03", 5, 0), ("2026-11-04", 1, 1))
 
