@@ -68,7 +68,7 @@ def with_outer_interval(bounds: NonresponseBounds) -> RateEstimate:
         return rate
     reach = (
         f"if the {missing} drawn traces without a verdict all passed or all failed, the interval would reach from "
-        f"{bounds.outer_low:.1%} to {bounds.outer_high:.1%}"
+        f"{100 * bounds.outer_low:.1f} to {100 * bounds.outer_high:.1f} %"
     )
     return replace(rate, note="; ".join(part for part in (rate.note, reach) if part))
 

@@ -17,7 +17,10 @@ ATTRIBUTES = ("model", "prompt_version", "tenant_id")
 def files(db: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     """Give every file that was ingested, with its count, the newest first."""
     return db.execute(
-        "select name, lines, added, updated, unchanged, rejected, blank from source_file order by ingested_at desc, name"
+        """
+        select name, lines, added, updated, unchanged, rejected, blank from source_file
+        order by ingested_at desc, name
+        """
     ).fetchall()
 
 

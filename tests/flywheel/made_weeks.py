@@ -26,6 +26,7 @@ NEXT_WEEK = "2026-W46"
 TRACES = 84
 NOON = datetime(2026, 11, 9, 12, tzinfo=UTC)
 GOOD_PIPELINE = "tests.flywheel.made_weeks:answer_well"
+SHAKY_PIPELINE = "tests.flywheel.made_weeks:answer_most"
 BAD_PIPELINE = "tests.flywheel.made_weeks:answer_badly"
 SUITE_METRICS = ("token_f1", "abstention_correct", "groundedness")
 INVENTED = (
@@ -171,6 +172,13 @@ def answer_well(question: str, passages: Sequence[object] = ()) -> dict:
 def answer_badly(question: str, passages: Sequence[object] = ()) -> dict:
     """A pipeline that does not know anything."""
     return answer_well(question) | {"answer": "I do not know."}
+
+
+def answer_most(question: str, passages: Sequence[object] = ()) -> dict:
+    """The good pipeline, down for about every fourth question."""
+    if len(question) % 4 == 0:
+        raise TimeoutError("the model does not answer")
+    return answer_well(question, passages)
 
 
 def seed_golden(workspace: Workspace, cases: int) -> str:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,17 @@ def test_what_has_no_verdict_bounds_the_rate(seed, answered):
     assert (found.drawn, found.deferred, found.rate.n) == (40, 40 - answered, answered)
     assert 0 <= found.lowest <= found.rate.value <= found.highest <= 1
     assert found.lowest < found.highest
+
+
+def test_the_note_says_how_far_the_interval_reaches_with_what_has_no_verdict():
+    rows = draw_rows(200, 40)
+    outcomes = {row.trace_id: truth(row) for row in drawn(rows)}
+    assert "would reach" not in estimate_week(rows, outcomes).rate.note
+    found = estimate_week(rows, dict(list(outcomes.items())[:30])).rate
+    low, high = re.search(
+        r"the 10 drawn traces without a verdict .* would reach from (\d+\.\d) to (\d+\.\d) %$", found.note
+    ).groups()
+    assert float(low) < 100 * found.low < 100 * found.high < float(high)
 
 
 def test_without_a_single_verdict_there_is_no_rate():

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -8,6 +9,7 @@ from eval.cases import read_dataset, write_dataset
 from eval.errors import UserError
 from eval.suite import read_run
 from flywheel.phase_two import run_phase_two
+from flywheel.report.facts import Verdict
 from flywheel.verdict import compare_with_baseline, run_golden_suite
 from flywheel.warehouse.steps import finish_step
 from flywheel.week import open_job
@@ -158,7 +160,15 @@ def test_the_same_run_gets_the_same_verdict_to_the_digit(blessed):
 def test_an_unlabelled_detector_can_only_warn(blessed):
     _, said = judged(blessed, BAD_PIPELINE)
     (row,) = [row for row in said.figures["rows"] if row["metric"] == "groundedness" and row["slice"] == "all"]
-    assert row["verdict"] in ("PASS", "WARN", "too few cases")
+    assert row["verdict"] in ("PASS", "WARN")
+
+
+def test_a_slice_too_small_to_pass_has_a_verdict_that_the_report_knows(blessed):
+    dataset = read_dataset(blessed.golden_dataset)
+    write_dataset(blessed.golden_dataset, [replace(case, failure_type="slow") for case in dataset.cases])
+    rows = judged(blessed)[1].figures["rows"]
+    assert "slow" in {row["slice"] for row in rows}
+    assert {row["verdict"] for row in rows} <= set(get_args(Verdict))
 
 
 def test_a_blessing_makes_the_gate_of_a_finished_week_speak(tmp_path):

@@ -18,6 +18,7 @@ from flywheel.workspace import open_workspace
 from tests.flywheel.made_weeks import (
     BAD_PIPELINE,
     GOOD_PIPELINE,
+    SHAKY_PIPELINE,
     WEEK,
     add_traces,
     bless_pipeline,
@@ -112,6 +113,17 @@ def test_strict_passes_the_code_of_the_gate_on(workspace, flywheel):
     make_workspace(workspace.root, GOOD_PIPELINE, labels=12, more='[gate]\nmargin = 0.01\non_inconclusive = "fail"\n')
     told = flywheel("run", "--week", WEEK, "--continue", "--strict", "--format", "json")
     assert (told.exit_code, json.loads(told.stdout)["week"]) == (3, WEEK)
+
+
+def test_strict_says_that_too_little_was_measured_and_leaves_the_artefacts(workspace, flywheel):
+    seed_golden(workspace, 40)
+    bless_pipeline(workspace)
+    first_phase(workspace)
+    label_week(workspace)
+    make_workspace(workspace.root, SHAKY_PIPELINE, labels=12)
+    assert flywheel("run", "--week", WEEK, "--continue", "--strict").exit_code == 4
+    told = json.loads((workspace.report(WEEK) / "gate" / "gate.json").read_text())
+    assert told["exit_code"] == 4
 
 
 def test_strict_without_a_baseline_is_no_failure(workspace, flywheel):

@@ -292,3 +292,15 @@ def test_labels_in_force_are_those_of_a_simple_replay(tmp_path_factory, acts):
     expected = {(who, n): v for who, past in history.items() for n, v in past if v != "skip"}
     got = {(label.annotator, int(label.trace_id[-1])): label.verdict for label in current_labels(store, WEEK)}
     assert got == expected
+
+
+def test_a_week_is_estimated_from_its_labels_and_decisions_alone(tmp_path):
+    open_queue(tmp_path, week="2026-W46")
+    store = open_queue(tmp_path, week=WEEK)
+    said = submit_label(store, judge(make_task(0)))
+    next_task(store, "bob", week=WEEK)
+    next_task(store, "bob", week="2026-W46")
+    assert last_event_id(store) > said
+    assert (last_event_id(store, WEEK), last_event_id(store, "2026-W46")) == (said, 0)
+    undo_label(store, "ann", week=WEEK)
+    assert last_event_id(store, WEEK) > said

@@ -47,6 +47,10 @@ def test_new_ids_follow_the_highest_ever_given():
     assert new_mode_ids([], 1) == ["FM-0001"]
 
 
+def test_new_mode_gets_no_id_that_a_later_week_has():
+    assert new_mode_ids([known("FM-0002", unit(1, 0))], 1, ["FM-0009", "FM-0003"]) == ["FM-0010"]
+
+
 @pytest.mark.parametrize(("before", "state"), [("new", "ongoing"), ("regressed", "ongoing"), ("resolved", "regressed")])
 def test_state_of_a_mode_that_is_seen(before, state):
     assert state_when_seen(known("FM-0001", unit(1, 0), state=before)) == state
