@@ -14,7 +14,7 @@ from typing import Any, Literal
 import httpx
 
 from eval.cases import GoldenCase
-from eval.errors import OperationalError, UserError
+from eval.errors import UserError
 from eval.sample import Passage
 
 AnswerStatus = Literal["ok", "not_recorded", "timeout", "error"]
@@ -177,7 +177,7 @@ def recorded_answers(path: Path, spec: str) -> Pipeline:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise OperationalError(f"cannot read the recorded answers {path}: {error.strerror}; check the path") from error
+        raise UserError(f"cannot read the recorded answers {path}: {error.strerror}; check the path") from error
     answers: dict[tuple[str, int], Answer] = {}
     seen: dict[str, int] = {}
     for number, line in enumerate(content.split(b"\n"), start=1):

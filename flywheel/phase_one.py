@@ -95,9 +95,11 @@ def triage(job: Job) -> Said:
     if threshold is None:
         threshold = detector_for(job.db, job.week).threshold
     count = triage_week(job.db, job.week, settings, threshold)
-    share = f"{count.flagged_share:.1%} of ok traces" if count.flagged_share is not None else "no ok traces"
+    errors = count.flagged - count.ok_flagged
+    share = f"{count.flagged_share:.1%}" if count.flagged_share is not None else "none"
     figures = {**asdict(count), "flagged_share": count.flagged_share, "threshold": threshold}
-    return Said(f"{count.flagged} flagged ({share}; unlabelled, no interval)", figures)
+    said = f"{count.ok_flagged} of {count.ok} ok traces flagged ({share}; unlabelled, no interval)"
+    return Said(said + (f"; {errors} errors besides" if errors else ""), figures)
 
 
 def group_modes(job: Job) -> Said:
@@ -123,7 +125,7 @@ def group_modes(job: Job) -> Said:
     states = {state: sum(mode.state == state for mode in found.modes) for state in ORDINAL_STATES}
     said = ", ".join(f"{count} {state}" for state, count in states.items() if count) or "none"
     apart = sum(member.mode_id is None for member in found.members)
-    return Said(f"{said}; {apart} of {len(found.members)} failures stand alone", {**states, "alone": apart})
+    return Said(f"{said}; {apart} of {len(found.members)} flagged traces stand alone", {**states, "alone": apart})
 
 
 def plan(job: Job) -> Said:

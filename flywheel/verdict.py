@@ -123,7 +123,7 @@ def compare_with_baseline(job: Job) -> Said:
     asked = read_run(job.workspace.runs / name).cases
     newer = sum(case_id not in blessed.cases for case_id in asked)
     silent = len(asked) - len(candidate.cases) - newer
-    said = headline + (f"; {newer} cases are newer than the baseline" if newer else "")
+    said = f"{result.verdict}: {headline}" + (f"; {newer} cases are newer than the baseline" if newer else "")
     said += f"; {silent} cases have no answer in the baseline" if silent else ""
     code = exit_code(result.verdict, policy.on_inconclusive)
     figures = {"verdict": result.verdict, "exit_code": code, "headline": headline, "newer": newer, "note": ""}

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 
 from eval.gate import GateResult
-from eval.outputs.words import comparisons, flips_in_words, headline, interval, one_line, p_value, percent, provenance
+from eval.outputs.words import (
+    comparisons,
+    flips_in_words,
+    headline,
+    interval,
+    largest_drop,
+    one_line,
+    p_value,
+    percent,
+    provenance,
+)
 from eval.suite import Run
 from eval.summary import MetricSummary
 
@@ -12,6 +22,11 @@ def gate_text(result: GateResult) -> str:
     """Say the verdict, the flips and what was compared."""
     pad = " " * (len(result.verdict) + 2)
     lines = [f"{result.verdict}  {headline(result)}", pad + flips_in_words(result), pad + provenance(result)]
+    drop = largest_drop(result)
+    if drop is not None:
+        lines.append(
+            f"{pad}largest drop: {one_line(drop.metric)} {interval(drop)} points, {drop.counts_as or drop.verdict}"
+        )
     lines += [f"{pad}critical case broken: {one_line(case_id)}" for case_id in result.broken_critical_cases]
     lines += [f"{pad}note: {one_line(note, 300)}" for note in result.notes]
     return "\n".join(lines)

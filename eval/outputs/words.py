@@ -75,6 +75,13 @@ def deciding(result: GateResult) -> Comparison | None:
     return min(found, key=lambda one: (one.slice != "all", one.p_worse, one.low), default=None)
 
 
+def largest_drop(result: GateResult) -> Comparison | None:
+    """Give the metric that dropped most over all cases, unless the verdict rests on it; None where none dropped."""
+    dropped = [one for one in result.comparisons if one.slice == "all" and one.high < 0]
+    worst = min(dropped, key=lambda one: one.difference, default=None)
+    return None if worst is deciding(result) else worst
+
+
 def weightiest_first(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """Put what blocks before what is undecided, warns or passes; what does not count comes last."""
     return sorted(

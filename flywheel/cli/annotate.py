@@ -258,7 +258,8 @@ def status(workspace: Workspace, week: str | None, form: str) -> None:
     click.echo(f"{week_title(week)}: {done.done} of {done.total} labelled, {done.deferred} deferred{timed}")
     for name, count in sorted(done.per_annotator.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"  {name:<20}{count:>5}")
-    click.echo(f"{done.remaining} wait: flywheel annotate app" if done.remaining else "Next: flywheel run --continue")
+    following = f"Next: flywheel run --week {week} --continue"
+    click.echo(f"{done.remaining} wait: flywheel annotate app" if done.remaining else following)
 
 
 @annotate.command()

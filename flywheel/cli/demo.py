@@ -21,7 +21,7 @@ def demo(folder: Path) -> None:
     for name, verdict, place in played.gates:
         click.echo(f"The gate on the {name} candidate said {verdict}: {place / 'report.html'}")
     click.echo(
-        "Try next:\n"
+        "Try next (in a shell where flywheel is found: . .venv/bin/activate):\n"
         f"  flywheel --workspace {folder} annotate app      label with your own eyes\n"
         f"  flywheel --workspace {folder} golden list       see what the labels became\n"
         f"  flywheel --workspace {folder} serve             ask the pipeline yourself"

@@ -1,5 +1,6 @@
 """The command `flywheel`: finds the command's module, and turns errors into one line and an exit code."""
 
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from eval.errors import OPERATIONAL, UserError
+from eval.errors import OK, OPERATIONAL, UserError
 from flywheel import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -68,14 +69,14 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="flywheel")
 @click.pass_context
 def cli(ctx: click.Context, workspace: Path) -> None:
-    r"""Turn a week of production traces of a RAG system into a better test suite, with error bars.
+    """Turn a week of production traces of a RAG system into a better test suite, with error bars.
 
     \b
     Example: flywheel demo
              flywheel run --week 2026-W45
              flywheel annotate app
              flywheel run --week 2026-W45 --continue
-    """
+    """  # noqa: D301
     from flywheel.workspace import open_workspace
 
     if ctx.invoked_subcommand not in ("demo", "init") and not workspace.is_dir():
@@ -93,6 +94,13 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    except OSError as error:
+        place = error.filename or "a file"
+        click.echo(f"error: cannot use {place}: {error.strerror}; make room there, or choose another place", err=True)
+        code = OPERATIONAL
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; the same command goes on from here", err=True)
         code = 130

@@ -34,7 +34,9 @@ def serve(workspace: Workspace, host: str | None, port: int | None, top_k: int |
             click.echo(
                 f"{pipeline.index.size} passages, answers by {pipeline.model}, top {pipeline.top_k}\n"
                 f"listening on {url_of(listener)} (POST /query, GET /health); Ctrl-C ends it\n"
-                f"traces go to {workspace.traces}"
+                f"traces go to {workspace.traces}\n"
+                f"Try: curl -s {url_of(listener)}/query -H 'Content-Type: application/json' "
+                f'-d \'{{"question": "How many days of leave do I have?"}}\''
             )
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))
             with contextlib.suppress(KeyboardInterrupt):

@@ -36,14 +36,14 @@ WEEK = click.option(
 @FORMAT
 @click.pass_obj
 def run(workspace: Workspace, week: str, is_continued: bool, strict: bool, form: str) -> None:
-    r"""Do a week's job: take traces in, score, group and queue them; with --continue, use what people said.
+    """Do a week's job: take traces in, score, group and queue them; with --continue, use what people said.
 
     Killed at any moment, the same command finishes the week.
 
     \b
     Example: flywheel run --week 2026-W45
              flywheel run --week 2026-W45 --continue
-    """
+    """  # noqa: D301
     events: list[Event] = []
     listen = printer(form, events)
     if is_continued:

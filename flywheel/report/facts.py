@@ -283,13 +283,17 @@ class GateFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecalibrationFacts:
-    """The detector that serves from `valid_from` on; `kept_for_gate` labels may never train it."""
+    """The detector that serves from `valid_from` on; `kept_for_gate` labels may never train it.
+
+    `has_learned` is False where the labels were too few and the packaged one stays.
+    """
 
     valid_from: str
     instrument: str
     trained_on: str
     labels: int
     kept_for_gate: int = 0
+    has_learned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

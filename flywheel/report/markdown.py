@@ -268,7 +268,7 @@ def write_instrument(facts: WeekFacts, empty: dict[str, Empty]) -> Iterable[str]
         yield write_empty(empty["detector"])
     if drift := describe_drift(facts):
         yield drift
-    if new := facts.recalibration:
+    if (new := facts.recalibration) and new.has_learned:
         yield f"From {new.valid_from} on {code_span(new.instrument)}, trained on {plain(new.trained_on)}"
     rows = [
         (

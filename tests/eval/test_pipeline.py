@@ -10,7 +10,7 @@ import pytest
 
 import eval.pipeline
 from eval.cases import GoldenCase
-from eval.errors import OperationalError, UserError
+from eval.errors import UserError
 from eval.pipeline import Answer, Shape, open_pipeline
 from eval.sample import Passage
 
@@ -180,5 +180,5 @@ def test_recorded_line_without_a_case_is_named(tmp_path: Path, line: str) -> Non
 
 
 def test_missing_recording_is_operational(tmp_path: Path) -> None:
-    with pytest.raises(OperationalError, match=r"none\.jsonl: No such file"):
+    with pytest.raises(UserError, match=r"none\.jsonl: No such file"):
         ask(str(tmp_path / "none.jsonl"))

@@ -162,7 +162,7 @@ def test_a_week_without_any_failure_has_no_modes(tmp_path):
     workspace = make_workspace(tmp_path, labels=5)
     add_traces(tmp_path, numbers=[n for n in range(20) if not is_bad(n)])
     events = first_phase(workspace)
-    assert said(events, "modes").text == "none; 0 of 0 failures stand alone"
+    assert said(events, "modes").text == "none; 0 of 0 flagged traces stand alone"
     assert said(events, "enqueue").text == "5 random tasks and 0 exemplars wait"
 
 

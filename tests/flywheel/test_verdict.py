@@ -65,7 +65,7 @@ def test_an_identical_run_passes_where_the_margin_allows_it(blessed):
 def test_a_broken_pipeline_is_blocked_and_its_reports_are_there(blessed):
     _, said = judged(blessed, BAD_PIPELINE)
     assert said.figures["verdict"] == "BLOCK"
-    assert said.text == said.figures["headline"]
+    assert said.text == f"BLOCK: {said.figures['headline']}"
     folder = blessed.report(WEEK) / "gate"
     assert {path.name for path in folder.iterdir()} == {"gate.json", "gate.md", "junit.xml", "report.html"}
     assert json.loads((folder / "gate.json").read_text())["exit_code"] == 1

@@ -243,3 +243,12 @@ def test_pages_say_that_a_case_got_no_answer_and_why() -> None:
         assert "(no answer)" in page
     assert "(empty)" not in gate_html(result)
     assert "worse: c007 on answered" in gate_junit(result)
+
+
+def test_the_largest_drop_is_told_even_where_the_verdict_rests_on_another_metric() -> None:
+    values = {"expectation": [1] * 5, "token_f1": [0.9] * 5}
+    facts = {"expectation": BINARY, "token_f1": CONTINUOUS}
+    worse = made_run({**values, "token_f1": [0.1] * 5}, facts)
+    told = gate_text(decide(made_run(values, facts), worse, GatePolicy(), np.random.default_rng(0)))
+    assert told.startswith("INCONCLUSIVE")
+    assert "largest drop: token_f1 -80.0" in told

@@ -144,3 +144,11 @@ def test_a_job_that_is_interrupted_says_that_it_can_go_on(flywheel, monkeypatch)
     code, _, err = flywheel("status")
     assert code == 130
     assert "the same command goes on from here" in err
+
+
+def test_a_place_that_cannot_be_written_is_one_line(flywheel, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = flywheel("demo", "--folder", tmp_path / "file" / "below")
+    assert code == OPERATIONAL
+    assert err.startswith("error: cannot use ")
+    assert err.count("\n") == 1
