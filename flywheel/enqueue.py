@@ -41,9 +41,9 @@ def build_tasks(db: duckdb.DuckDBPyConnection, draw: FrozenDraw) -> tuple[Draw, 
     exemplars = purposive(db, draw.draw_id)
     payloads = read_payloads(db, [row.trace_id for row in drawn] + [trace_id for trace_id, _, _ in exemplars])
     tasks = [random_task(draw, row, payloads[row.trace_id]) for row in drawn]
-    for offset, (trace_id, revision, reason) in enumerate(exemplars):
+    for trace_id, revision, reason in exemplars:
         name = task_id(draw.draw_id, trace_id)
-        place = len(tasks) + offset
+        place = len(tasks)
         payload = payloads[trace_id]
         tasks.append(
             Task(name, draw.draw_id, draw.week, trace_id, revision, "purposive", None, place, None, reason, payload)

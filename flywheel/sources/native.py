@@ -22,7 +22,6 @@ NEAR_FUTURE = timedelta(days=1)
 ISO_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 EARLIEST_MILLISECONDS = 946_684_800_000  # the year 2000: below that the number counts seconds
 LATEST_MILLISECONDS = 4_102_444_800_000  # the year 2100: above that, micro- or nanoseconds
-SURROGATE = b"\\ud"
 
 
 @dataclass(frozen=True, slots=True)

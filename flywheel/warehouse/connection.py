@@ -57,7 +57,8 @@ def connect(path: Path, settings: Warehouse) -> duckdb.DuckDBPyConnection:
     )
     db.execute(f"attach {quoted(str(path))} as warehouse (storage_version '{STORAGE_VERSION}')")
     db.execute("use warehouse")
-    db.execute("set timezone = 'UTC'") if has_setting(db, "timezone") else None
+    if has_setting(db, "timezone"):
+        db.execute("set timezone = 'UTC'")
     db.execute("set enable_progress_bar = false")
     return db
 

@@ -156,6 +156,8 @@ def purposive(db: duckdb.DuckDBPyConnection, draw_id: str) -> list[tuple[str, in
 def replace_gold_labels(db: duckdb.DuckDBPyConnection, week: str, labels: Sequence[GoldLabel]) -> None:
     """Put a week's gold labels in place of those it had."""
     db.execute("delete from gold_label where week = ?", [week])
+    if not labels:
+        return
     db.executemany(
         "insert into gold_label values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -177,7 +179,7 @@ def replace_gold_labels(db: duckdb.DuckDBPyConnection, week: str, labels: Sequen
             ]
             for g in labels
         ],
-    ) if labels else None
+    )
 
 
 def gold_labels(db: duckdb.DuckDBPyConnection, first_week: str, last_week: str) -> list[GoldLabel]:
