@@ -195,7 +195,7 @@ def measure(workspace: Workspace, week: str, key: Mapping[str, Any], labels: int
         states = [mode["state"] for mode in modes.modes_of_week(db, week)]
         added = db.execute("select count(*) from growth where week = ?", [week]).fetchone()
         delivered = f"{week}.jsonl.gz"
-        rejected = db.execute("select rejected from source_file where name = ?", [delivered]).fetchone()
+        rejected = db.execute("select rejected from delivery where name = ?", [delivered]).fetchone()
         _, ok, flagged, _ = next(row for row in figures.flagged_shares(db, week) if row[0] == week)
         total, _ = traces.count_traces(db, week)
         return WeekRow(

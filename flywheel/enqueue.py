@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import duckdb
 
+from flywheel.governance.masking import Mask, mask_by_default, mask_maybe, mask_name, note_mask
 from flywheel.labels.records import (
     Draw,
     StratumPlan,
@@ -23,7 +25,9 @@ from flywheel.warehouse.draws import FrozenDraw, PopulationRow, population, purp
 MOST_TURNS = 20
 
 
-def build_tasks(db: duckdb.DuckDBPyConnection, draw: FrozenDraw) -> tuple[Draw, list[Task]]:
+def build_tasks(
+    db: duckdb.DuckDBPyConnection, draw: FrozenDraw, mask: Mask = mask_by_default
+) -> tuple[Draw, list[Task]]:
     """Make the draw and its tasks: the random ones in their order, then the exemplars."""
     people = population(db, draw.draw_id)
     fingerprint = sha256("\n".join(f"{row.trace_id},{row.revision}" for row in people).encode()).hexdigest()
@@ -39,14 +43,15 @@ def build_tasks(db: duckdb.DuckDBPyConnection, draw: FrozenDraw) -> tuple[Draw, 
     )
     drawn = sorted((row for row in people if row.position is not None), key=lambda row: row.position or 0)
     exemplars = purposive(db, draw.draw_id)
-    payloads = read_payloads(db, [row.trace_id for row in drawn] + [trace_id for trace_id, _, _ in exemplars])
+    shown = [row.trace_id for row in drawn] + [trace_id for trace_id, _, _ in exemplars]
+    payloads = read_payloads(db, shown, mask)
     tasks = [random_task(draw, row, payloads[row.trace_id]) for row in drawn]
     for trace_id, revision, reason in exemplars:
         name = task_id(draw.draw_id, trace_id)
         place = len(tasks)
-        payload = payloads[trace_id]
+        payload, why = payloads[trace_id], mask(reason)
         tasks.append(
-            Task(name, draw.draw_id, draw.week, trace_id, revision, "purposive", None, place, None, reason, payload)
+            Task(name, draw.draw_id, draw.week, trace_id, revision, "purposive", None, place, None, why, payload)
         )
     return record, tasks
 
@@ -72,8 +77,10 @@ def random_task(draw: FrozenDraw, row: PopulationRow, payload: TaskPayload) -> T
     )
 
 
-def read_payloads(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, TaskPayload]:
-    """Copy out of the warehouse what an annotator must see of some traces."""
+def read_payloads(
+    db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], mask: Mask = mask_by_default
+) -> dict[str, TaskPayload]:
+    """Copy out of the warehouse what an annotator must see of some traces, masked."""
     db.register("wanted", _table(trace_ids))
     sentences: dict[str, list[TaskSentence]] = {}
     for trace_id, *sentence in db.execute(
@@ -91,7 +98,7 @@ def read_payloads(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> di
         """
     ).fetchall()
     db.unregister("wanted")
-    return {row[0]: payload(*row[1:], sentences=sentences.get(row[0], [])) for row in rows}
+    return {row[0]: payload(*row[1:], sentences=sentences.get(row[0], []), mask=mask) for row in rows}
 
 
 def payload(
@@ -105,19 +112,25 @@ def payload(
     failure_type: Any,
     *,
     sentences: Sequence[TaskSentence],
+    mask: Mask = mask_by_default,
 ) -> TaskPayload:
-    """Lay out one trace for people."""
+    """Lay out one trace for people, masked; the hash is that of the texts that they see."""
+    note = note_mask((user_input, response, *(context["text"] for context in contexts)), mask)
+    question, answer = mask(user_input), mask(response)
     return TaskPayload(
-        user_input,
-        response,
-        tuple(TaskPassage(context["id"], context["text"], context["source"]) for context in contexts),
-        history(metadata),
-        tuple(sentences),
-        model,
-        prompt_version,
-        tenant_id,
+        question,
+        answer,
+        tuple(
+            TaskPassage(context["id"], mask(context["text"]), mask_maybe(context["source"], mask))
+            for context in contexts
+        ),
+        tuple(Turn(mask(turn.user_input), mask_maybe(turn.response, mask)) for turn in history(metadata)),
+        tuple(replace(sentence, reason=note(sentence.reason)) for sentence in sentences),
+        mask_maybe(model, mask),
+        mask_maybe(prompt_version, mask),
+        None if tenant_id is None else mask_name(tenant_id, mask),
         failure_type,
-        sha256(f"{user_input}\x1f{response}".encode()).hexdigest(),
+        sha256(f"{question}\x1f{answer}".encode()).hexdigest(),
     )
 
 

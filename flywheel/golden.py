@@ -5,13 +5,14 @@ gate never train anything.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from eval.cases import Expectation, GoldenCase, GoldenDataset, read_dataset, write_dataset
 from eval.sample import Passage, Sample
 from flywheel.firewall import NOTHING, Roles, Side, role_of
+from flywheel.governance.masking import Mask, mask_by_default, mask_case, mask_maybe, mask_sample
 from flywheel.warehouse.draws import GoldLabel
 
 
@@ -41,13 +42,15 @@ def make_case(
     week: str,
     roles: Roles,
     trained: Side,
+    mask: Mask = mask_by_default,
 ) -> GoldenCase:
-    """Turn a labelled failure into a case; what is on the side of training loses its place in the gate.
+    """Turn a labelled failure into a case, masked; what is on the side of training loses its place in the gate.
 
     A failure that should have been an abstention expects one, and an abstention that should have been an answer
     expects none. With a corrected answer the case has a reference; where
     people also named the passages that hold the answer, the pipeline must find them itself. Otherwise the case fixes
-    the passages and expects an answer that they support.
+    the passages and expects an answer that they support. What people typed is masked too, and the masked texts name
+    the case.
     """
     must_abstain = label.failure_type == "missed_abstention"
     must_answer = label.failure_type == "wrong_abstention"
@@ -56,8 +59,8 @@ def make_case(
     role = role_of(sample.group, roles)
     if role == "gate" and trained.holds(sample, is_question_enough=is_retrieval_tested):
         role = "train"
-    return GoldenCase(
-        case_id(sample, is_retrieval_tested),
+    case = GoldenCase(
+        case_id(mask_sample(sample, mask), is_retrieval_tested),
         sample.user_input,
         passages=() if is_retrieval_tested else sample.passages,
         passage_ids=tuple(relevant),
@@ -79,6 +82,14 @@ def make_case(
         label_ids=(label.task_id,),
         added_in=week,
     )
+    return mask_case(case, mask)
+
+
+def mask_label(label: GoldLabel, mask: Mask) -> GoldLabel:
+    """Mask what people typed; the label store keeps it as they did."""
+    return replace(
+        label, corrected_response=mask_maybe(label.corrected_response, mask), note=mask_maybe(label.note, mask)
+    )
 
 
 def hash_of(passages: Sequence[Passage], passage_id: str) -> str:
@@ -96,11 +107,12 @@ def grow(
     modes: Mapping[str, str],
     roles: Roles,
     trained: Side = NOTHING,
+    mask: Mask = mask_by_default,
 ) -> Growth:
-    """Add a case for each labelled failure that has none yet, and write the new version.
+    """Add a case for each labelled failure that has none yet, masked, and write the new version.
 
-    Growing twice with the same labels gives the same version: a case that is there stays as it is, cases that an
-    earlier try of the same week added count as added.
+    Growing twice with the same labels gives the same version: a case that is there stays as it is, under the name of
+    its unmasked text too; cases that an earlier try of the same week added count as added.
     """
     dataset = read_dataset(folder)
     known = {case.case_id: case for case in dataset.cases}
@@ -111,12 +123,13 @@ def grow(
         if label.verdict != "fail" or sample is None:
             continue
         mode = modes.get(label.trace_id)
-        case = make_case(sample, label, relevant.get(label.task_id, ()), mode, week, roles, trained)
-        there = known.get(case.case_id) or added.get(case.case_id)
+        case = make_case(sample, label, relevant.get(label.task_id, ()), mode, week, roles, trained, mask)
+        unmasked = case_id(sample, is_retrieval_tested=case.expectation.supported is None)
+        there = known.get(case.case_id) or known.get(unmasked) or added.get(case.case_id)
         if there is None:
             added[case.case_id] = case
         elif there.added_in == week and there.source_trace == sample.id:
-            added[case.case_id] = there
+            added[there.case_id] = there
         else:
             repeated += 1
     version = write_if_changed(

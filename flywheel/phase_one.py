@@ -6,6 +6,7 @@ from typing import Final
 from eval.errors import OperationalError
 from flywheel import ingest as ingestion
 from flywheel.enqueue import build_tasks
+from flywheel.governance.masking import mask_of
 from flywheel.labels import draws as label_draws
 from flywheel.plan import draw_week
 from flywheel.recalibrate import detector_for
@@ -50,16 +51,18 @@ def take_in(job: Job, listen: Listener) -> None:
     write_status(job.workspace, job.week, PHASE, "ingest", 0, len(STEPS))
     folder = job.workspace.traces
     files = ingestion.trace_files([folder]) if folder.exists() else []
-    counted = ingestion.ingest(job.db, files, folder / ingestion.QUARANTINE, job.workspace.settings.ingest)
+    how = ingestion.how_to(job.workspace.settings, folder / ingestion.QUARANTINE)
+    counted = ingestion.ingest(job.db, files, how)
     total, _ = traces.count_traces(job.db, job.week)
     if not total:
         there = traces.weeks(job.db)
         held = f"the warehouse holds {there[0]} to {there[-1]}" if there else f"put trace files into {folder}"
         raise OperationalError(f"{job.week} holds no traces; {held}, or name another week with --week")
-    new = [one for one in counted if not one.was_known]
+    new = [one for one in counted if not one.was_known and one.failure is None]
     lines = sum(one.count.lines for one in new)
     rejected = sum(one.count.rejected for one in new)
-    text = f"{total} traces in {week_title(job.week)}; {lines} new lines in {len(new)} files, {rejected} rejected"
+    text = f"{total} traces in {week_title(job.week)}; {lines} new records in {len(new)} files, {rejected} rejected"
+    text += "".join(f"; not taken: {one.failure}" for one in counted if one.failure)
     listen(Event("ingest", "done", text, time.perf_counter() - started))
 
 
@@ -108,7 +111,7 @@ def group_modes(job: Job) -> Said:
     from flywheel.modes import find_modes
 
     settings = job.workspace.settings.modes
-    failures = modes.read_failures(job.db, job.week)
+    failures = modes.read_failures(job.db, job.week, mask_of(job.workspace.settings.governance))
     found = find_modes(
         failures,
         modes.known_modes(job.db, job.week),
@@ -183,7 +186,7 @@ def enqueue(job: Job) -> Said:
     """Tasks into the label store: what is there already stays."""
     frozen = draws.find_draw(job.db, job.week)
     assert frozen is not None, "plan comes first"
-    record, tasks = build_tasks(job.db, frozen)
+    record, tasks = build_tasks(job.db, frozen, mask_of(job.workspace.settings.governance))
     label_draws.add_draw(job.labels, record, tasks)
     random = sum(task.purpose == "random" for task in tasks)
     return Said(
@@ -200,8 +203,8 @@ def report(job: Job) -> Said:
 
 
 def modes_inputs(job: Job) -> object:
-    """What the modes depend on: their settings, and the modes of the weeks before."""
-    return [settings_of("modes")(job), modes.registry_hash(job.db, job.week)]
+    """What the modes depend on: their settings, what is masked, and the modes of the weeks before."""
+    return [settings_of("modes", "governance")(job), modes.registry_hash(job.db, job.week)]
 
 
 STEPS: tuple[Step, ...] = (
@@ -210,6 +213,6 @@ STEPS: tuple[Step, ...] = (
     Step("triage", triage, settings_of("triage")),
     Step("modes", group_modes, modes_inputs),
     Step("plan", plan, settings_of("plan")),
-    Step("enqueue", enqueue),
+    Step("enqueue", enqueue, settings_of("governance")),
     Step("report", report),
 )

@@ -10,7 +10,8 @@ from flywheel import phase_one
 from flywheel.collect import ADJUDICATED, count_collected, fold_labels
 from flywheel.estimate import estimate_week
 from flywheel.firewall import Roles, training_side
-from flywheel.golden import grow
+from flywheel.golden import grow, mask_label
+from flywheel.governance.masking import mask_of
 from flywheel.labels import queue
 from flywheel.labels.decisions import decisions
 from flywheel.labels.draws import draw_tasks
@@ -74,6 +75,9 @@ def collect(job: Job) -> Said:
     labels = queue.current_labels(job.labels, job.week, last_event(job))
     adjudications = decisions(job.labels, "adjudication", last_event(job))
     gold = fold_labels(tasks, labels, adjudications)
+    governance = job.workspace.settings.governance
+    if governance.redact == "store":
+        gold = [mask_label(label, mask_of(governance)) for label in gold]
     draws.replace_gold_labels(job.db, job.week, gold)
     count = count_collected(tasks, gold)
     if not count.labelled:
@@ -130,7 +134,8 @@ def learn(job: Job) -> Said:
     """Refit the detector; what it learns serves from the next week on."""
     labels = draws.gold_labels(job.db, FIRST_WEEK, job.week)
     cases = read_dataset(job.workspace.golden_dataset).cases
-    found = recalibrate(job.db, job.week, labels, roles_of(job.workspace.settings), cases)
+    settings = job.workspace.settings
+    found = recalibrate(job.db, job.week, labels, roles_of(settings), cases, mask_of(settings.governance))
     said = f"the detector from {found.valid_from} on learned from {found.labels} labels"
     if not found.has_learned:
         said = f"the packaged detector stays: {found.labels} labels say too little, {FEWEST_LABELS} are needed"
@@ -153,9 +158,10 @@ def grow_golden(job: Job) -> Said:
     folder = job.workspace.golden_dataset
     roles = roles_of(job.workspace.settings)
     labelled = [label.trace_id for label in draws.gold_labels(job.db, FIRST_WEEK, job.week)]
-    trained = training_side(scores.training_groups(job.db), scores.read_samples_by_id(job.db, labelled))
+    mask = mask_of(job.workspace.settings.governance)
+    trained = training_side(scores.training_groups(job.db), scores.read_samples_by_id(job.db, labelled), mask)
     mode_of = modes.mode_of_traces(job.db, job.week)
-    growth = grow(folder, job.week, gold, samples, relevant, mode_of, roles, trained)
+    growth = grow(folder, job.week, gold, samples, relevant, mode_of, roles, trained, mask)
     job.db.execute("delete from growth where week = ?", [job.week])
     for case in growth.added:
         job.db.execute("insert into growth values (?, ?, ?, ?)", [job.week, case.case_id, case.source_trace, case.role])
@@ -195,10 +201,10 @@ def track(job: Job) -> Said:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("collect", collect),
+    Step("collect", collect, settings_of("governance")),
     Step("estimate", estimate),
-    Step("recalibrate", learn, settings_of("golden")),
-    Step("grow", grow_golden, settings_of("golden")),
+    Step("recalibrate", learn, settings_of("golden", "governance")),
+    Step("grow", grow_golden, settings_of("golden", "governance")),
     Step("suite", suite, suite_inputs),
     Step("gate", gate, gate_inputs),
     Step("report", report),

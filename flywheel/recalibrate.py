@@ -9,6 +9,7 @@ import duckdb
 
 from eval.cases import GoldenCase
 from flywheel.firewall import Roles, gate_side, role_of
+from flywheel.governance.masking import Mask, mask_by_default
 from flywheel.trace import week_of, week_start
 from flywheel.warehouse import draws, scores, traces
 from flywheel.warehouse.draws import GoldLabel
@@ -69,12 +70,14 @@ def recalibrate(
     labels: Sequence[GoldLabel],
     roles: Roles,
     cases: Sequence[GoldenCase] = (),
+    mask: Mask = mask_by_default,
 ) -> Recalibration:
     """Refit the packaged detector on the labels up to a week, and store it for the weeks after.
 
     Only labels of groups with the role train are used, and none that touches the gate: its cases (`cases` is the golden
     dataset) or labelled traces that may become some, by group or by text. Nor is a label on a revision that is no
-    longer the trace's: its text may be another.
+    longer the trace's: its text may be another. It learns from the texts as they are in the warehouse: spans that
+    people marked in masked texts mean the same places there.
     """
     from eval.metrics.groundedness import packaged_detector
     from eval.metrics.groundedness_fit import LabelledAnswer, fit_detector
@@ -82,7 +85,7 @@ def recalibrate(
     current = traces.revisions(db, [label.trace_id for label in labels])
     judged = [label for label in labels if tells_support(label) and current.get(label.trace_id) == label.revision]
     samples = scores.read_samples_by_id(db, [label.trace_id for label in judged])
-    gate = gate_side(cases, samples.values(), roles)
+    gate = gate_side(cases, samples.values(), roles, mask)
     usable = [
         label
         for label in judged

@@ -1,7 +1,7 @@
 """Metrics over a week's traces: groundedness of every sentence first, then the other metrics that are asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -12,6 +12,9 @@ from flywheel.warehouse import scores
 if TYPE_CHECKING:
     from eval.metrics import Metric
     from eval.metrics.groundedness import Detector
+
+LEFT_OUT = "the export left out the passages"
+NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,29 @@ def score_week(
 ) -> list[MetricCount]:
     """Write the scores of a week's `ok` traces, in place of those they had; groundedness is always among them.
 
-    Traces that failed with an error get none: there is no answer to judge.
+    Traces that failed with an error get none: there is no answer to judge. Those whose export left passages out get
+    no value from a metric that needs them.
     """
     scores.keep_metrics(db, week, ["groundedness", *metrics])
     samples, revisions = scores.read_samples(db, week)
-    write_groundedness(db, week, samples, revisions, detector)
+    left_out = scores.without_contexts(db, week)
+    write_groundedness(db, week, samples, revisions, detector, left_out)
     for name, metric in metrics.items():
         if name != "groundedness":
-            scores.replace_scores(db, week, name, metric.score(samples), revisions)
+            scored = metric.score(samples)
+            if "passages" in metric.needs:
+                scored = [unavailable(score) if score.sample_id in left_out else score for score in scored]
+            scores.replace_scores(db, week, name, scored, revisions)
     return count_metrics(db, week)
 
 
 def write_groundedness(
-    db: duckdb.DuckDBPyConnection, week: str, samples: Sequence[Sample], revisions: dict[str, int], detector: "Detector"
+    db: duckdb.DuckDBPyConnection,
+    week: str,
+    samples: Sequence[Sample],
+    revisions: dict[str, int],
+    detector: "Detector",
+    left_out: frozenset[str],
 ) -> None:
     """Write the groundedness of each answer and of each of its sentences."""
     from eval.metrics.groundedness import NAME, detect
@@ -55,7 +68,8 @@ def write_groundedness(
     for sample, answer in zip(samples, answers, strict=True):
         if answer is None:
             status, reason = why_unscored(sample)
-            judged.append(Score(sample.id, NAME, None, status, reason, instrument))
+            unjudged = Score(sample.id, NAME, None, status, reason, instrument)
+            judged.append(unavailable(unjudged) if sample.id in left_out else unjudged)
             continue
         judged.append(Score(sample.id, NAME, answer.groundedness, instrument=instrument))
         rows += [
@@ -66,10 +80,17 @@ def write_groundedness(
     scores.replace_sentences(db, week, rows)
 
 
+def unavailable(score: Score) -> Score:
+    """Say of a score that the passages it needs are not at hand."""
+    if score.reason == NO_ANSWER:
+        return score
+    return replace(score, value=None, status="not_available", reason=LEFT_OUT)
+
+
 def why_unscored(sample: Sample) -> tuple[Status, str]:
     """Say why the detector could not judge a sample."""
     if not sample.response.strip():
-        return "not_applicable", "no answer"
+        return "not_applicable", NO_ANSWER
     return (
         ("not_applicable", "no passages")
         if not sample.passages

@@ -29,17 +29,23 @@ class Paths(Section):
 
 
 class Ingest(Section):
-    """`group` is the path of the field that names a trace's source document or session: the unit of resampling."""
+    """`group` is the path of the field that names a trace's source document or session: the unit of resampling.
+
+    A file that is one JSON document has to fit into `max_document_bytes`; an archive may unpack to `max_unpacking`
+    times its size.
+    """
 
     group: str = "session_id"
     max_line_bytes: int = Field(default=1024 * 1024, gt=0)
+    max_document_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
     max_nesting: int = Field(default=64, gt=0)
+    max_unpacking: int = Field(default=200, gt=0)
 
 
 class Warehouse(Section):
     """Limits of the DuckDB process."""
 
-    memory_limit: str = Field(default="4GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
+    memory_limit: str = Field(default="1GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
     threads: int | None = Field(default=None, gt=0)
 
 
@@ -49,6 +55,20 @@ class Labels(Section):
     url: str = "sqlite:///labels.db"
     lease_seconds: int = Field(default=900, gt=0)
     guideline_version: str = "1"
+
+
+class Governance(Section):
+    """What personal data is looked for, and where it is masked.
+
+    `redact` "outputs" masks it in labels, reports, MLflow and whatever is sent to a judge; "store" before anything is
+    stored at all; "off" nowhere. `pii` may name functions of yours as `module:function`; `recognisers` maps names of
+    your own to regular expressions. National phone numbers are those of `region`.
+    """
+
+    redact: Literal["outputs", "store", "off"] = "outputs"
+    pii: tuple[str, ...] = ("email", "phone", "iban", "credit_card", "ip_address", "national_id")
+    recognisers: dict[str, str] = {}
+    region: str = Field(default="US", pattern="^[A-Z]{2}$")
 
 
 class Scoring(Section):
@@ -161,6 +181,7 @@ class Settings(BaseSettings):
     ingest: Ingest = Ingest()
     warehouse: Warehouse = Warehouse()
     labels: Labels = Labels()
+    governance: Governance = Governance()
     scoring: Scoring = Scoring()
     triage: Triage = Triage()
     modes: Modes = Modes()

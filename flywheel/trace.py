@@ -12,7 +12,7 @@ NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class RetrievedContext(msgspec.Struct, frozen=True):
+class RetrievedContext(msgspec.Struct, frozen=True, gc=False):
     """A passage as the generator saw it. `score` is the retriever's own, on no common scale."""
 
     id: str
@@ -21,14 +21,14 @@ class RetrievedContext(msgspec.Struct, frozen=True):
     source: str | None = None
 
 
-class Feedback(msgspec.Struct, frozen=True):
+class Feedback(msgspec.Struct, frozen=True, gc=False):
     """What the user said of the answer: 1 (worst) to 5 stars, or words, or both."""
 
     rating: Annotated[int, msgspec.Meta(ge=1, le=5)] | None = None
     comment: str | None = None
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One trace in the native format. Only the first three fields are required; names as in RAGAS."""
 
     trace_id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -38,7 +38,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     tenant_id: str | None = None
     environment: str | None = None
-    retrieved_contexts: list[RetrievedContext] = []
+    retrieved_contexts: list[RetrievedContext] | None = None
     response: str | None = None
     model: str | None = None
     prompt_version: str | None = None

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from eval.tracking import Measured, TrackedRun, log_run
+from flywheel.governance.masking import Mask, mask_by_default, mask_of
 from flywheel.serving.egress import DEFAULT_PORTS, require_egress
 from flywheel.trace import week_start
 from flywheel.warehouse.steps import finished_step
@@ -27,10 +28,13 @@ def track_week(job: Job) -> Said:
 
 
 def week_run(job: Job) -> TrackedRun:
-    """Lay out the week's runs from what its steps said."""
+    """Lay out the week's runs from what its steps said; a run that is masked otherwise is another run."""
     figures = {name: step_figures(job, phase, name) for phase, name in PARTS}
+    governance = job.workspace.settings.governance
+    mask, masked = mask_of(governance), governance.model_dump_json()
     names = {
-        name: sha256(f"{job.week} {job.inputs} {name} {figures[name]}".encode()).hexdigest()[:32] for name in figures
+        name: sha256(f"{job.week} {job.inputs} {name} {figures[name]} {masked}".encode()).hexdigest()[:32]
+        for name in figures
     }
     whole = sha256("".join(names.values()).encode()).hexdigest()[:32]
     rate = figures["estimate"]
@@ -39,7 +43,7 @@ def week_run(job: Job) -> TrackedRun:
         TrackedRun(
             f"{job.week} {name}",
             names[name],
-            params=texts(figures[name]),
+            params=texts(figures[name], mask),
             metrics={key: Measured(value) for key, value in numbers(figures[name]).items()},
             tags={"week": job.week, "part": name},
             step=number,
@@ -88,6 +92,6 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
 
 
-def texts(figures: Mapping[str, Any]) -> dict[str, str]:
-    """Keep the short texts."""
-    return {name: value for name, value in figures.items() if isinstance(value, str) and value}
+def texts(figures: Mapping[str, Any], mask: Mask = mask_by_default) -> dict[str, str]:
+    """Keep the short texts, masked."""
+    return {name: mask(value) for name, value in figures.items() if isinstance(value, str) and value}

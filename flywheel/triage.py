@@ -30,23 +30,32 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
     """Write what is flagged in a week, in place of what was. The first rule that fits gives the failure type.
 
     `threshold` is the probability of an unsupported answer from which on a trace is flagged. Severity:
-    P0 an unsupported answer that the user also disliked, P1 an error or a clearly unsupported
-    answer, P2 an answer that lacks support or retrieval, P3 slowness and dislike alone.
+    P0 an unsupported answer that the user also disliked, P1 an error, leaked personal data or a clearly
+    unsupported answer, P2 an answer that lacks support or retrieval, or a question that gives instructions,
+    P3 slowness and dislike alone.
+
+    A leak comes before all that is wrong with an answer: it harms whoever it names even where the rest is right. A
+    question that gives instructions hides no unsupported claim, for there the attempt may have worked; it comes
+    before poor retrieval, which is to be expected of such a question, and takes the place of a wrong abstention,
+    since to decline was right. Without its passages an answer is neither unsupported nor poorly retrieved for.
     """
     db.execute("delete from triage where week = ?", [week])
     db.execute(
         """
         insert into triage
         with seen as (
-            select s.*, case when isfinite(g.value) then 1 - g.value end as unsupported
+            select s.*, case when isfinite(g.value) and not is_contexts_missing then 1 - g.value end as unsupported
             from signal s left join score g on g.trace_id = s.trace_id and g.metric = 'groundedness'
             where s.week = $week),
         typed as (
             select *, case
                 when is_error then 'error'
+                when is_pii_leak then 'pii_leak'
+                when is_abstention and is_injection then 'prompt_injection'
                 when is_abstention and is_empty_retrieval then 'empty_retrieval'
                 when is_abstention then 'wrong_abstention'
                 when unsupported >= $threshold then 'unsupported_claim'
+                when is_injection then 'prompt_injection'
                 when is_empty_retrieval then 'empty_retrieval'
                 when overlap < $overlap then 'retrieval_miss'
                 when is_negative_feedback then 'negative_feedback'
@@ -55,7 +64,7 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
         select trace_id, revision, week, failure_type is not null, failure_type,
             case
                 when failure_type = 'unsupported_claim' and is_negative_feedback then 'P0'
-                when failure_type = 'error' then 'P1'
+                when failure_type in ('error', 'pii_leak') then 'P1'
                 when failure_type = 'unsupported_claim' and unsupported > (1 + $threshold) / 2 then 'P1'
                 when failure_type in ('negative_feedback', 'slow') then 'P3'
                 when failure_type is not null then 'P2'
@@ -63,6 +72,8 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
             case failure_type
                 when 'unsupported_claim'
                 then format('the detector gives {:.2f} that the passages do not support it', unsupported)
+                when 'pii_leak' then 'the answer holds personal data that the question does not'
+                when 'prompt_injection' then 'the question tries to give instructions'
                 when 'wrong_abstention' then 'the answer says that it cannot answer'
                 when 'empty_retrieval' then 'nothing was retrieved'
                 when 'retrieval_miss' then format('{:.0f} % of the answer''s words are in a passage', overlap * 100)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.errors import OperationalError
+from flywheel.governance.masking import mask_of
 from flywheel.policy import policy_of
 from flywheel.quality import detector_shares
 from flywheel.recalibrate import detector_for
-from flywheel.under_test import absolute_spec, chosen_metrics, open_under_test
+from flywheel.under_test import absolute_spec, chosen_metrics, mask_pipeline, mask_run, open_under_test
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, Said
 
@@ -25,7 +26,7 @@ NO_BASELINE = "no baseline: bless this run with flywheel baseline bless {run} --
 
 
 def suite_inputs(job: Job) -> object:
-    """What the suite's result depends on: its settings, and the recorded answers where it reads a file."""
+    """What the suite's result depends on: its settings, what is masked, and the recorded answers that it reads."""
     from eval.cases import read_dataset
 
     spec = pipeline_spec(job)
@@ -33,7 +34,8 @@ def suite_inputs(job: Job) -> object:
     if spec and spec.endswith(".jsonl") and Path(spec).is_file():
         content = sha256(Path(spec).read_bytes()).hexdigest()
     version = read_dataset(job.workspace.golden_dataset).version
-    return [job.workspace.settings.suite.model_dump(mode="json"), content, version]
+    settings = job.workspace.settings
+    return [settings.suite.model_dump(mode="json"), settings.governance.model_dump(mode="json"), content, version]
 
 
 def gate_inputs(job: Job) -> object:
@@ -108,7 +110,8 @@ def compare_with_baseline(job: Job) -> Said:
     if arms is None:
         note = f"no baseline: the blessed run {blessing.run} answers none of this week's {len(candidate.cases)} cases"
         return Said(note, {"verdict": None, "note": note})
-    baseline, candidate = arms
+    mask = mask_of(job.workspace.settings.governance)
+    baseline, candidate = (mask_run(arm, mask) for arm in arms)
     judges = frozenset({"groundedness"}) if is_measured(job) else frozenset[str]()
     policy = policy_of(job.workspace.settings.gate, measured_judges=judges)
     folder = job.workspace.report(job.week) / "gate"
@@ -131,7 +134,10 @@ def compare_with_baseline(job: Job) -> Said:
 
 
 def same_cases(job: Job, blessed: "Run", candidate: "Run") -> "tuple[Run, Run] | None":
-    """Score the blessed answers on the candidate's cases; both arms keep the cases that the baseline answered."""
+    """Score the blessed answers on the candidate's cases; both arms keep the cases that the baseline answered.
+
+    The blessed answers are masked first, for they may have been given before masking.
+    """
     from eval.pipeline import recorded_answers
     from eval.suite import Suite, run_suite
 
@@ -140,7 +146,8 @@ def same_cases(job: Job, blessed: "Run", candidate: "Run") -> "tuple[Run, Run] |
     if not cases:
         return None
     suite = Suite(cases, candidate.dataset_version, suite_metrics(job), blessed.repeats)
-    pipeline = recorded_answers(blessed.folder / "results.jsonl", blessed.pipeline)
+    mask = mask_of(job.workspace.settings.governance)
+    pipeline = mask_pipeline(recorded_answers(blessed.folder / "results.jsonl", blessed.pipeline), mask)
     key = sha256(f"{pipeline.content}{[case.case_id for case in cases]}".encode()).hexdigest()[:8]
     baseline = run_suite(suite, pipeline, candidate.folder.with_name(f"{candidate.folder.name}-baseline-{key}"))
     kept = {case.case_id for case in cases}

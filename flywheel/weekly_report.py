@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, Literal, TypeVar
 
 from eval.errors import UserError
+from flywheel.governance.masking import Mask, mask_of
 from flywheel.labels import queue
 from flywheel.quality import detector_shares
 from flywheel.recalibrate import detector_for
@@ -36,6 +37,7 @@ from flywheel.report.facts import (
     WeekFacts,
     WeekRate,
 )
+from flywheel.report.masked import mask_facts
 from flywheel.warehouse import draws, figures, modes, traces
 from flywheel.warehouse.steps import finished_step
 from flywheel.week import Job, open_job
@@ -49,7 +51,7 @@ EXEMPLARS = 3
 def write_week_report(job: Job, phase: Literal[1, 2]) -> Path:
     """Write the report of a week as it stands after a phase; give the page's path."""
     folder = job.workspace.report(job.week)
-    figures.export_traces(job.db, job.week, folder / "traces.parquet")
+    figures.export_traces(job.db, job.week, folder / "traces.parquet", mask_of(job.workspace.settings.governance))
     return write_report(gather(job, phase), folder).html
 
 
@@ -62,11 +64,12 @@ def rewrite_report(workspace: Workspace, week: str) -> Path:
 
 
 def gather(job: Job, phase: Literal[1, 2]) -> WeekFacts:
-    """Collect a week's facts."""
+    """Collect a week's facts, personal data in them masked."""
     db, week = job.db, job.week
     is_second = phase == 2
     gate = gate_facts(job) if is_second else None
-    return WeekFacts(
+    mask = mask_of(job.workspace.settings.governance)
+    gathered = WeekFacts(
         week=week,
         phase=phase,
         written_at=datetime.now(UTC),
@@ -77,7 +80,7 @@ def gather(job: Job, phase: Literal[1, 2]) -> WeekFacts:
         signals=record(SignalFacts, step(job, 1, "signals")),
         metrics=tuple(metric_facts(told) for told in step(job, 1, "score")["metrics"]),
         history=history(job, is_second),
-        modes=mode_facts(job),
+        modes=mode_facts(job, mask),
         map_points=tuple(MapPoint(*row) for row in figures.map_points(db, week)),
         draw=draw_facts(job),
         rate=rates(job).get(week) if is_second else None,
@@ -88,6 +91,7 @@ def gather(job: Job, phase: Literal[1, 2]) -> WeekFacts:
         recalibration=record(RecalibrationFacts, step(job, 2, "recalibrate")) if is_second else None,
         next_steps=next_steps(job, gate),
     )
+    return mask_facts(gathered, mask)
 
 
 def step(job: Job, phase: int, name: str) -> dict[str, Any]:
@@ -163,13 +167,13 @@ def history(job: Job, has_rate: bool) -> tuple[WeekRate, ...]:
     )
 
 
-def mode_facts(job: Job) -> tuple[ModeFacts, ...]:
+def mode_facts(job: Job, mask: Mask) -> tuple[ModeFacts, ...]:
     """The week's failure modes, the largest first."""
     found = modes.modes_of_week(job.db, job.week)
     sizes = modes.sizes_by_week(job.db, job.week)
     labels = figures.labels_by_mode(job.db, job.week)
     shown = [one for mode in found[:MODES_WITH_EXEMPLARS] for one in mode["exemplars"][:EXEMPLARS]]
-    told = figures.exemplars(job.db, shown)
+    told = figures.exemplars(job.db, shown, mask)
     return tuple(
         ModeFacts(
             mode["mode_id"],

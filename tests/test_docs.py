@@ -23,6 +23,7 @@ from eval.sample import Status
 from flywheel.cli.main import cli
 from flywheel.labels.exchange import LABEL_FIELDS, TASK_FIELDS
 from flywheel.labels.marks import DOUBTS
+from flywheel.look.output import CSV_FIELDS as FIRST_LOOK_FIELDS
 from flywheel.phase_one import STEPS as PHASE_ONE
 from flywheel.phase_two import STEPS as PHASE_TWO
 from flywheel.settings import Settings
@@ -125,7 +126,8 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("line", list(command_lines()), ids=lambda line: f"{line.page}:{line.number}")
 def test_every_command_in_the_docs_exists_with_its_options(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "labels.jsonl").touch()  # what an import reads must be there
+    for name in ("labels.jsonl", "mapping.toml", "passages.jsonl"):
+        (tmp_path / name).touch()  # what a command reads must be there
     monkeypatch.chdir(tmp_path)
     command, rest = resolve(line.words)
     if not rest and not line.in_block:
@@ -200,8 +202,9 @@ def test_the_detector_is_described_as_it_is_packaged():
         [field.name for field in fields(GoldenCase)],
         [field.name for field in fields(GateResult)],
         [field.name for field in fields(Comparison)],
+        FIRST_LOOK_FIELDS,
     ],
-    ids=["trace", "label", "task", "golden case", "gate.json", "comparison of gate.json"],
+    ids=["trace", "label", "task", "golden case", "gate.json", "comparison of gate.json", "first look"],
 )
 def test_every_field_of_a_format_is_named(names: list[str]):
     assert set(names) - codes_in(read("formats.md")) == set()
@@ -253,7 +256,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 HARMLESS = (
-    "ingest traces/ --format json",
+    "ingest traces/ --output json",
     "status",
     "golden stats",
     "golden list --role gate",
@@ -290,5 +293,5 @@ def test_the_readme_starts_with_a_trace_that_goes_in(week: Path):
     )
     assert example is not None
     path = write_lines(week / "readme.jsonl", json.loads(example[1]))
-    told = json.loads(give(week, "ingest", str(path), "--format", "json").stdout)
+    told = json.loads(give(week, "ingest", str(path), "--output", "json").stdout)
     assert told["total"]["added"] == 1

@@ -32,10 +32,10 @@ HEAVY = {
 """These load inside the function that needs them, but for the modules behind their wall."""
 
 STAGES = (
-    "trace", "settings", "workspace", "serving", "under_test", "sources", "plan", "modes", "labels", "warehouse",
-    "ingest", "signals", "scoring", "triage", "collect", "estimate", "firewall", "golden", "recalibrate", "enqueue",
-    "report", "policy", "week", "quality", "weekly_report", "phase_one", "verdict", "track", "phase_two", "sample",
-    "demo", "cli",
+    "trace", "settings", "governance", "workspace", "serving", "under_test", "sources", "plan", "modes", "labels",
+    "warehouse", "ingest", "overlap", "signals", "scoring", "triage", "collect", "estimate", "firewall", "golden",
+    "recalibrate", "enqueue", "report", "policy", "week", "quality", "weekly_report", "phase_one", "verdict", "track",
+    "phase_two", "look", "sample", "demo", "cli",
 )  # fmt: skip
 """The modules of `flywheel` in the order data flows: one may import what comes before it, never what comes after.
 

@@ -78,12 +78,17 @@ def gate(
 def compare(
     workspace: Workspace, base: str | None, candidate: str, dataset: Path | None, policy: "GatePolicy"
 ) -> "GateResult":
-    """Read or make both runs and decide; the seed derives from their results, so a verdict can be repeated."""
+    """Read or make both runs and decide on them, masked.
+
+    The seed derives from their results, so a verdict can be repeated.
+    """
     import numpy as np
 
     from eval.baseline import age_in_words, read_blessed_run
     from eval.gate import decide
     from eval.suite import read_run, results_sha256
+    from flywheel.governance.masking import mask_of
+    from flywheel.under_test import mask_run
 
     note = ""
     if base is None:
@@ -93,7 +98,8 @@ def compare(
         before = read_run(existing_run(workspace, base))
     after = candidate_run(workspace, candidate, dataset, before)
     seed = int(results_sha256(before.folder)[:16] + results_sha256(after.folder)[:16], 16)
-    result = decide(before, after, policy, np.random.default_rng(seed))
+    mask = mask_of(workspace.settings.governance)
+    result = decide(mask_run(before, mask), mask_run(after, mask), policy, np.random.default_rng(seed))
     return replace(result, baseline=replace(result.baseline, note=note))
 
 

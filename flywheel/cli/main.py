@@ -14,6 +14,7 @@ from flywheel import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("flywheel.cli.demo:demo", "Play the whole loop on the embedded sample, in a folder of its own."),
+    "look": ("flywheel.cli.look:command", "From an export of yours to first findings, with nothing set up."),
     "init": ("flywheel.cli.init:init", "Start a workspace: flywheel.toml and its folders."),
     "doctor": ("flywheel.cli.doctor:doctor", "Check that everything the commands need is at hand."),
     "ingest": ("flywheel.cli.ingest:ingest", "Add trace files to the warehouse."),

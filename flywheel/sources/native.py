@@ -1,74 +1,95 @@
-"""Native trace JSONL: one object a line, decoded with its types checked, every broken line named."""
+"""Native traces, JSON lines: one object a line, decoded with its types checked, every broken line named."""
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 
-from flywheel.sources.lines import Blank, Limits, Rejected, bounded_lines
+from flywheel.sources.delivery import Delivery, Head, is_text
+from flywheel.sources.json_text import nests_deeper, refuse_repeated_keys, without_nul
+from flywheel.sources.records import Blank, Found, Record, Rejected
 from flywheel.trace import Trace
 
-BOM = b"\xef\xbb\xbf"
+NAME = "native"
+UNIT = "line"
+
 DECODER = msgspec.json.Decoder(Trace)
-ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-KEYS_THAT_REPEAT = tuple(f'"{field}"'.encode() for field in Trace.__struct_fields__)
+ENCODER = msgspec.json.Encoder(order="deterministic")
+FIELDS = re.compile(rb'"(?:' + "|".join(Trace.__struct_fields__).encode() + rb')"\s*:')
+HASH_BYTES = 16
+REQUIRED = ("trace_id", "timestamp", "user_input")
 NEAR_FUTURE = timedelta(days=1)
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 ISO_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 EARLIEST_MILLISECONDS = 946_684_800_000  # the year 2000: below that the number counts seconds
 LATEST_MILLISECONDS = 4_102_444_800_000  # the year 2100: above that, micro- or nanoseconds
 
 
-@dataclass(frozen=True, slots=True)
-class NativeLine:
-    """A trace, the line it came from, and a hash of its content that ignores key order and white space."""
-
-    line: int
-    trace: Trace
-    content_hash: str
+def recognise(head: Head) -> str | None:
+    """Say why a file looks like native traces, None where it does not; a first line may lack one required field."""
+    first = head.first[0] if isinstance(head.first, list) and head.first else head.first
+    there = [field for field in REQUIRED if isinstance(first, dict) and field in first]
+    return f"its first record has {' and '.join(there)}" if len(there) > 1 else None
 
 
-def read_native(path: Path, limits: Limits) -> Iterator[NativeLine | Rejected | Blank]:
+def read(delivery: Delivery) -> Iterator[Record]:
     """Yield the trace of each line, in file order, and each line that is none."""
     latest = datetime.now(UTC) + NEAR_FUTURE
-    for number, raw, whole in bounded_lines(path, limits.line_bytes, limits.size):
-        if not whole:
-            yield Rejected(number, f"the line is longer than {limits.line_bytes} bytes", raw)
-            continue
-        line = raw.strip(b" \t\r").removeprefix(BOM).strip(b" \t\r")
-        if not line:
-            yield Blank(number)
-            continue
-        try:
-            trace = decode(line, limits, latest)
-            content = ENCODER.encode(trace)
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-            yield Rejected(number, str(error), raw)
-            continue
-        yield NativeLine(number, trace, blake2b(content, digest_size=16).hexdigest())
+    if delivery.head.is_document:
+        for value in delivery.values():
+            yield value if isinstance(value, Rejected | Blank) else read_line(delivery, value.line, value.raw, latest)
+        return
+    for number, raw, whole in delivery.lines():
+        if whole:
+            yield read_line(delivery, number, raw, latest)
+        else:
+            yield delivery.too_long(number, raw)
 
 
-def decode(line: bytes, limits: Limits, latest: datetime) -> Trace:
-    """Decode one line, or raise with the field and what is wrong with it."""
-    if nests_deeper(line, limits.nesting):
-        raise ValueError(f"the JSON nests deeper than {limits.nesting} levels")
-    if any(line.count(key) > 1 for key in KEYS_THAT_REPEAT):
+def read_line(delivery: Delivery, number: int, raw: bytes, latest: datetime) -> Record:
+    """Read one line."""
+    line = delivery.bare(raw)
+    if not line:
+        return Blank(number)
+    try:
+        trace = decode(line, delivery.limits.nesting, latest)
+    except RecursionError:
+        return Rejected(number, f"the JSON nests deeper than {delivery.limits.nesting} levels", raw)
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        return Rejected(number, str(error), raw, whole=is_text(raw))
+    return Found(number, trace, blake3(line).hexdigest(HASH_BYTES))
+
+
+def decode(line: bytes, nesting: int, latest: datetime) -> Trace:
+    """Decode one line, or raise with the field and what is wrong with it.
+
+    Only metadata can nest deeper than the format itself, and unknown fields, which are not kept.
+    """
+    fields = FIELDS.findall(line)
+    if len(fields) != len(set(fields)):
         json.loads(line, object_pairs_hook=refuse_repeated_keys)
     try:
         trace = DECODER.decode(line)
     except msgspec.ValidationError as error:
         trace = decode_leniently(line, error)
-    trace.timestamp.astimezone(UTC)  # raises where the year in UTC is 0 or 10000
-    if trace.timestamp > latest:
-        raise ValueError(f"the timestamp {trace.timestamp.isoformat()} lies in the future - at `$.timestamp`")
-    if b"\\u0000" in line:
+    if trace.metadata and nests_deeper(ENCODER.encode(trace.metadata), nesting - 1):
+        raise ValueError(f"the JSON nests deeper than {nesting} levels - at `$.metadata`")
+    check_moment(trace.timestamp, latest)
+    if b"\\" in line and b"\\u0000" in line:
         trace = msgspec.convert(without_nul(msgspec.to_builtins(trace)), Trace)
     return trace
+
+
+def check_moment(timestamp: datetime, latest: datetime) -> None:
+    """Refuse a time that has not come yet, or that UTC cannot name."""
+    if timestamp > latest:
+        raise ValueError(f"the timestamp {timestamp.isoformat()} lies in the future - at `$.timestamp`")
+    if timestamp < EARLIEST:
+        raise ValueError(f"the timestamp {timestamp.isoformat()} is no date - at `$.timestamp`")
 
 
 def decode_leniently(line: bytes, first: msgspec.ValidationError) -> Trace:
@@ -103,48 +124,3 @@ def moment(value: Any) -> datetime:
         raise ValueError("no moment in time")
     read = datetime.fromisoformat(value)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def nests_deeper(line: bytes, levels: int) -> bool:
-    """Tell whether brackets nest deeper than `levels`; only lines with many brackets are looked at closely."""
-    if line.count(b"{") + line.count(b"[") <= levels:
-        return False
-    depth = deepest = 0
-    inside = escaped = False
-    for byte in line:
-        if inside:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                inside = False
-        elif byte == 0x22:
-            inside = True
-        elif byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    return deepest > levels
-
-
-def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, or raise when a key stands in it twice: nobody could say which value is meant."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} stands twice in one object")
-    return fields
-
-
-def without_nul(value: Any) -> Any:
-    """Drop NUL characters from every string: DuckDB and PostgreSQL cannot store them."""
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, list):
-        return [without_nul(item) for item in value]
-    if isinstance(value, dict):
-        return {without_nul(key): without_nul(item) for key, item in value.items()}
-    return value

@@ -19,6 +19,12 @@ from flywheel.warehouse.migrations import MIGRATIONS
 STORAGE_VERSION = "v1.5.0"
 """Readable by DuckDB 1.5 and 2.0 alike."""
 
+ROW_GROUP = 16_384
+"""Rows that are compressed together: at 3 kB a trace the default of 122,880 would hold 400 MB in memory."""
+
+COMPRESSION = "zstd"
+"""Of texts: as small as what DuckDB would choose by itself, in half the time, since it need not try the others."""
+
 
 @contextmanager
 def open_warehouse(path: Path, settings: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -55,8 +61,11 @@ def connect(path: Path, settings: Warehouse) -> duckdb.DuckDBPyConnection:
             **({"threads": settings.threads} if settings.threads else {}),
         }
     )
-    db.execute(f"attach {quoted(str(path))} as warehouse (storage_version '{STORAGE_VERSION}')")
+    db.execute(
+        f"attach {quoted(str(path))} as warehouse (storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP})"
+    )
     db.execute("use warehouse")
+    db.execute(f"set force_compression = '{COMPRESSION}'")
     if has_setting(db, "timezone"):
         db.execute("set timezone = 'UTC'")
     db.execute("set enable_progress_bar = false")

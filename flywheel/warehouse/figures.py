@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from flywheel.governance.masking import Mask, mask_by_default, mask_name, note_mask
 from flywheel.warehouse.connection import quoted
 
 Counted = tuple[tuple[str, int, int], ...]
@@ -12,14 +14,16 @@ NEWEST = 30
 """Files whose rejected lines a report tells: those that it has room for."""
 
 ATTRIBUTES = ("model", "prompt_version", "tenant_id")
+NAMES = ("group_id", *ATTRIBUTES)
+"""Columns of an export that may hold personal data: a session, a tenant may be called after a person."""
 
 
 def files(db: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    """Give every file that was ingested, with its count, the newest first."""
+    """Give every delivery that was ingested, with its count, the newest first."""
     return db.execute(
         """
-        select name, lines, added, updated, unchanged, rejected, blank from source_file
-        order by ingested_at desc, name
+        select name, lines, added, updated, unchanged, rejected, blank from delivery
+        order by ingested_at desc, name, delivery desc
         """
     ).fetchall()
 
@@ -28,8 +32,8 @@ def rejected(db: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str]]:
     """Give the first hundred rejected lines (file, line, reason) of the `NEWEST` files, the newest file first."""
     return db.execute(
         """
-        with newest as (select sha256, ingested_at from source_file order by ingested_at desc, name limit ?)
-        select r.name, r.line, r.reason from rejected_line r join newest on r.source_sha256 = newest.sha256
+        with newest as (select delivery, ingested_at from delivery order by ingested_at desc, name limit ?)
+        select r.name, r.line, r.reason from rejected_record r join newest using (delivery)
         order by newest.ingested_at desc, r.name, r.line limit 100
         """,
         [NEWEST],
@@ -116,22 +120,32 @@ def flagged_shares(db: duckdb.DuckDBPyConnection, week: str) -> list[tuple[str, 
     ).fetchall()
 
 
-def exemplars(db: duckdb.DuckDBPyConnection, trace_ids: list[str]) -> dict[str, tuple[str, str, str]]:
-    """Give of some traces the question, the least supported sentence, and why it is doubted."""
+def exemplars(
+    db: duckdb.DuckDBPyConnection, trace_ids: list[str], mask: Mask = mask_by_default
+) -> dict[str, tuple[str, str, str]]:
+    """Give of some traces the question, the least supported sentence, and why it is doubted, masked.
+
+    The answer is masked whole before the sentence is cut out of it: what makes a number personal may stand outside.
+    """
     rows = db.execute(
         """
         with worst as (
             select trace_id, arg_max((start_offset, end_offset, reason), unsupported) as told
             from sentence_score where trace_id in (select unnest($ids)) group by trace_id)
-        select t.trace_id, t.user_input, coalesce(t.response, t.error, ''), w.told, g.reason
+        select t.trace_id, t.user_input, coalesce(t.response, t.error, ''), w.told, coalesce(w.told[3], g.reason),
+               [context."text" for context in t.retrieved_contexts]
         from trace t join triage g using (trace_id) left join worst w using (trace_id)
         where t.trace_id in (select unnest($ids))
         """,
         {"ids": trace_ids},
     ).fetchall()
     return {
-        trace_id: (question, answer[told[0] : told[1]] if told else answer, told[2] if told else reason)
-        for trace_id, question, answer, told, reason in rows
+        trace_id: (
+            mask(question),
+            mask(answer)[told[0] : told[1]] if told else mask(answer),
+            note_mask((question, answer, *passages), mask)(reason),
+        )
+        for trace_id, question, answer, told, reason, passages in rows
     }
 
 
@@ -199,8 +213,11 @@ def judged_predictions(db: duckdb.DuckDBPyConnection, week: str) -> list[tuple[s
     ).fetchall()
 
 
-def export_traces(db: duckdb.DuckDBPyConnection, week: str, path: Path) -> None:
-    """Write a week's traces for the app and for `estimate`: scores, stratum and draw of each, without any text."""
+def export_traces(db: duckdb.DuckDBPyConnection, week: str, path: Path, mask: Mask = mask_by_default) -> None:
+    """Write a week's traces for the app and for `estimate`: scores, stratum and draw of each, without any text.
+
+    Names that hold personal data are masked; two that differ still do.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.part")
     db.execute(
@@ -218,6 +235,20 @@ def export_traces(db: duckdb.DuckDBPyConnection, week: str, path: Path) -> None:
         """,
         [week],
     )
+    for column in NAMES:
+        rename(db, column, mask)
     db.execute(f"copy exported to {quoted(str(half))} (format parquet, compression zstd)")
     db.execute("drop table exported")
     half.replace(path)
+
+
+def rename(db: duckdb.DuckDBPyConnection, column: str, mask: Mask) -> None:
+    """Mask the names in a column of the export."""
+    names = [name for (name,) in db.execute(f"select distinct {column} from exported").fetchall() if name]
+    renamed = [(name, masked) for name in names if (masked := mask_name(name, mask)) != name]
+    if not renamed:
+        return
+    befores, afters = zip(*renamed, strict=True)
+    db.register("renamed", pa.table({"name": pa.array(befores), "masked": pa.array(afters)}))
+    db.execute(f"update exported set {column} = masked from renamed where {column} = name")
+    db.unregister("renamed")

@@ -5,7 +5,9 @@ from typing import Any
 
 import duckdb
 
+from flywheel.governance.masking import Mask, mask_by_default
 from flywheel.modes import Failure, KnownMode, ModeWeek
+from flywheel.modes.phrase import READ_CHARACTERS
 from flywheel.warehouse.scores import insert
 
 MODE_COLUMNS = (
@@ -14,9 +16,14 @@ MODE_COLUMNS = (
 )  # fmt: skip
 
 
-def read_failures(db: duckdb.DuckDBPyConnection, week: str) -> list[Failure]:
+NEARBY = 200
+"""Characters around a sentence that may tell that something in it is personal data."""
+
+
+def read_failures(db: duckdb.DuckDBPyConnection, week: str, mask: Mask = mask_by_default) -> list[Failure]:
     """Give a week's flagged traces that answered badly, each with its least supported sentence.
 
+    What phrases and titles are made of is masked before: in small letters and without signs nothing is found any more.
     Slow answers and dislike alone are no failure modes of the answer: they are left out.
     """
     rows = db.execute(
@@ -32,19 +39,26 @@ def read_failures(db: duckdb.DuckDBPyConnection, week: str) -> list[Failure]:
         """,
         {"week": week},
     ).fetchall()
-    return [failure(*row) for row in rows]
+    return [failure(*row, mask=mask) for row in rows]
 
 
 def failure(
     trace_id: str, revision: int, failure_type: Any, severity: Any, user_input: str, response: str,
     place: tuple[int, int] | None, model: str | None, prompt_version: str | None, tenant_id: str | None,
-    error: str | None,
+    error: str | None, *, mask: Mask = mask_by_default,
 ) -> Failure:  # fmt: skip
     """Lay out one failing trace; an error's message stands for the sentence it never gave."""
-    sentence = response[place[0] : place[1]] if place else error or ""
+    sentence = masked_part(response, *place, mask) if place else masked_part(error or "", 0, READ_CHARACTERS, mask)
     attributes = {"model": model, "prompt version": prompt_version, "tenant": tenant_id}
     known = {name: value for name, value in attributes.items() if value}
-    return Failure(trace_id, revision, failure_type, severity, user_input, response, sentence, known)
+    question = masked_part(user_input, 0, READ_CHARACTERS, mask)
+    return Failure(trace_id, revision, failure_type, severity, question, response, sentence, known)
+
+
+def masked_part(text: str, start: int, end: int, mask: Mask) -> str:
+    """Cut a part out of a text, masked in the light of what stands near by."""
+    first = max(0, start - NEARBY)
+    return mask(text[first : end + NEARBY])[start - first : end - first]
 
 
 def known_modes(db: duckdb.DuckDBPyConnection, week: str) -> list[KnownMode]:

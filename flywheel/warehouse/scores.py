@@ -35,12 +35,21 @@ SENTENCE_COLUMNS = (
 SENTENCE_TYPES = ("string", "int32", "string", "int32", "int32", "int32", "float64", "string", "string")
 SCORE_TYPES = ("string", "int32", "string", "string", "float64", "string", "string", "string", "float64", "float64")
 
+PASSAGES = "case when contexts_missing then [] else retrieved_contexts end"
+"""Some of an answer's passages judge it no better than none: what they do not hold the others may."""
+
+
+def without_contexts(db: duckdb.DuckDBPyConnection, week: str) -> frozenset[str]:
+    """Name a week's traces whose export left passages out."""
+    rows = db.execute("select trace_id from trace where week = ? and contexts_missing", [week]).fetchall()
+    return frozenset(trace_id for (trace_id,) in rows)
+
 
 def read_samples(db: duckdb.DuckDBPyConnection, week: str) -> tuple[list[Sample], dict[str, int]]:
     """Give a week's `ok` traces as samples, by trace id, and the revision of each."""
     rows = db.execute(
-        """
-        select trace_id, revision, user_input, coalesce(response, ''), retrieved_contexts, group_id
+        f"""
+        select trace_id, revision, user_input, coalesce(response, ''), {PASSAGES}, group_id
         from trace where week = ? and status = 'ok' order by trace_id
         """,
         [week],
@@ -51,8 +60,8 @@ def read_samples(db: duckdb.DuckDBPyConnection, week: str) -> tuple[list[Sample]
 def read_samples_by_id(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, Sample]:
     """Give some traces as samples."""
     rows = db.execute(
-        """
-        select trace_id, user_input, coalesce(response, ''), retrieved_contexts, group_id
+        f"""
+        select trace_id, user_input, coalesce(response, ''), {PASSAGES}, group_id
         from trace where trace_id in (select unnest(?))
         """,
         [list(trace_ids)],

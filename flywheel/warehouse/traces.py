@@ -1,194 +1,147 @@
-"""Traces as they stand, every file they came from, and every line that was rejected."""
+"""Traces as they stand: appended as they arrive, settled once a delivery is complete."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
-from flywheel.sources.lines import Rejected
-from flywheel.sources.native import NativeLine
+from flywheel.warehouse.arrivals import Settled, count_settled, drop_all_but, met_again
 
-CONTEXT = pa.struct([("id", pa.string()), ("text", pa.string()), ("score", pa.float64()), ("source", pa.string())])
-STAGED = pa.schema(
-    [
-        ("line", pa.int64()),
-        ("trace_id", pa.string()),
-        ("content_hash", pa.string()),
-        ("timestamp", pa.timestamp("us")),
-        ("group_id", pa.string()),
-        ("user_input", pa.string()),
-        ("response", pa.string()),
-        ("session_id", pa.string()),
-        ("user_id", pa.string()),
-        ("tenant_id", pa.string()),
-        ("environment", pa.string()),
-        ("retrieved_contexts", pa.list_(CONTEXT)),
-        ("model", pa.string()),
-        ("prompt_version", pa.string()),
-        ("latency_ms", pa.float64()),
-        ("input_tokens", pa.int64()),
-        ("output_tokens", pa.int64()),
-        ("cost_usd", pa.float64()),
-        ("status", pa.string()),
-        ("error", pa.string()),
-        ("rating", pa.int8()),
-        ("comment", pa.string()),
-        ("metadata", pa.string()),
-    ]
-)
 FOUND_IN_A_WEEK = ("signal", "score", "sentence_score", "triage")
 """What was found of a trace; it goes when a new timestamp moves the trace to another week."""
-CONTENT = ", ".join(name if name != "timestamp" else '"timestamp"' for name in STAGED.names[3:])
+CONTENT: Final = (
+    '"timestamp", group_id, user_input, response, session_id, user_id, tenant_id, environment, retrieved_contexts, '
+    "contexts_missing, model, prompt_version, latency_ms, input_tokens, output_tokens, cost_usd, status, error, "
+    "rating, comment, metadata"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What became of the lines of a file: lines = added + updated + unchanged + rejected + blank."""
-
-    lines: int = 0
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    blank: int = 0
-
-    def __add__(self, other: "Count") -> "Count":
-        return Count(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
-
-
-def stage(db: duckdb.DuckDBPyConnection) -> None:
-    """Make an empty staging table for the lines of one file."""
-    db.execute(f"create or replace temp table staged as select * from {empty(db)}")
-
-
-def empty(db: duckdb.DuckDBPyConnection) -> str:
-    """Register an empty Arrow table with the staging columns, and name it."""
-    db.register("staged_shape", STAGED.empty_table())
-    return "staged_shape"
-
-
-def stage_lines(db: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Append rows, in the order of `STAGED`, in one Arrow scan."""
-    columns = list(zip(*rows, strict=True))
-    table = pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, STAGED, strict=True)], schema=STAGED
-    )
-    db.register("staged_batch", table)
-    db.execute("insert into staged select * from staged_batch")
-    db.unregister("staged_batch")
-
-
-def staged_row(line: NativeLine, group_id: str, metadata: str) -> tuple[Any, ...]:
-    """Lay out one trace in the order of `STAGED`."""
-    trace = line.trace
-    feedback = trace.feedback
-    return (
-        line.line,
-        trace.trace_id,
-        line.content_hash,
-        trace.timestamp,
-        group_id,
-        trace.user_input,
-        trace.response,
-        trace.session_id,
-        trace.user_id,
-        trace.tenant_id,
-        trace.environment,
-        [{"id": c.id, "text": c.text, "score": c.score, "source": c.source} for c in trace.retrieved_contexts],
-        trace.model,
-        trace.prompt_version,
-        trace.latency_ms,
-        trace.input_tokens,
-        trace.output_tokens,
-        trace.cost_usd,
-        trace.status,
-        trace.error,
-        feedback.rating if feedback else None,
-        feedback.comment if feedback else None,
-        metadata,
-    )
-
-
-def count_staged(db: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:
-    """Say how many staged lines add a trace, update one, or change nothing: each against the line before it."""
-    row = db.execute(
-        """
-        with delivered as (
-            select s.content_hash,
-                   coalesce(lag(s.content_hash) over delivery, t.content_hash) as before
-            from staged s left join trace t using (trace_id)
-            window delivery as (partition by s.trace_id order by s.line))
-        select count(*) filter (before is null), count(*) filter (before <> content_hash),
-               count(*) filter (before = content_hash)
-        from delivered
-        """
-    ).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1]), int(row[2])
-
-
-def merge_staged(db: duckdb.DuckDBPyConnection) -> None:
-    """Put the newest delivery of each staged trace in place; each change on the way counts one revision."""
-    db.execute(
-        f"""
-        create or replace temp table newest as
-        with delivered as (
-            select s.*, coalesce(t.revision, 0) as known,
-                   coalesce(lag(s.content_hash) over delivery, t.content_hash) as before
-            from staged s left join trace t using (trace_id)
-            window delivery as (partition by s.trace_id order by s.line)),
-        counted as (
-            select *, known + count(*) filter (before is distinct from content_hash) over (partition by trace_id)
-                      as revision
-            from delivered)
-        select trace_id, revision, content_hash, strftime("timestamp", '%G-W%V') as week, {CONTENT}
-        from counted where revision > known
-        qualify row_number() over (partition by trace_id order by line desc) = 1
-        """
-    )
-    for table in FOUND_IN_A_WEEK:
+def append_traces(db: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
+    """Append traces in one Arrow scan, as their first revision; `settle_traces` follows."""
+    db.register("arriving", rows)
+    try:
         db.execute(
             f"""
-            delete from {table} where trace_id in
-                (select trace_id from newest join trace using (trace_id) where newest.week <> trace.week)
+            insert into trace (trace_id, revision, content_hash, week, delivery, line, {CONTENT})
+            select trace_id, 1, content_hash, strftime("timestamp", '%G-W%V'), delivery, line, {CONTENT} from arriving
             """
         )
-    db.execute("delete from trace where trace_id in (select trace_id from newest)")
-    db.execute(f"insert into trace (trace_id, revision, content_hash, week, {CONTENT}) select * from newest")
-    db.execute("drop table newest")
+    finally:
+        db.unregister("arriving")
 
 
-def is_known_file(db: duckdb.DuckDBPyConnection, sha256: str) -> Count | None:
-    """Give the count of a file that was ingested before with exactly these bytes."""
-    row = db.execute(
-        "select lines, added, updated, unchanged, rejected, blank from source_file where sha256 = ?", [sha256]
-    ).fetchone()
-    return Count(*row) if row else None
+def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int) -> Settled:
+    """Keep the newest arrival of each trace that changed something; each change on the way counts one revision.
 
-
-def add_file(
-    db: duckdb.DuckDBPyConnection, sha256: str, name: str, count: Count, rejected: Sequence[Rejected], now: datetime
-) -> None:
-    """Note a file, its count, and its rejected lines."""
+    Two arrivals of the same bytes are the same; those of other bytes are compared field by field, so that the order
+    of keys and white space change nothing.
+    """
+    met_again(db, "trace", "trace_id", delivery)
     db.execute(
-        "insert into source_file values (?, ?, 'jsonl', ?, ?, ?, ?, ?, ?, ?)",
-        [sha256, name, count.lines, count.added, count.updated, count.unchanged, count.rejected, count.blank, now],
+        f"""
+        create or replace temp table seen as
+        with arrived as (
+            select trace_id, delivery, line, content_hash, revision, week,
+                   lag(content_hash) over arrival as hash_before,
+                   lag(delivery) over arrival as delivery_before, lag(line) over arrival as line_before
+            from trace semi join met using (trace_id)
+            window arrival as (partition by trace_id order by delivery, line)),
+        doubtful as (select * from arrived where hash_before <> content_hash),
+        written as (
+            select delivery, line, md5(row({CONTENT})::varchar) as content from trace
+            where (delivery, line) in (
+                select (delivery, line) from doubtful
+                union all select (delivery_before, line_before) from doubtful))
+        select a.trace_id, a.delivery, a.line, a.week, a.revision, a.hash_before as before,
+               a.hash_before is null
+               or (a.hash_before <> a.content_hash and now.content <> earlier.content) as is_change
+        from arrived a
+        left join written now on now.delivery = a.delivery and now.line = a.line
+        left join written earlier on earlier.delivery = a.delivery_before and earlier.line = a.line_before
+        """
     )
-    if rejected:
-        table = pa.table(
-            {
-                "sha256": [sha256] * len(rejected),
-                "name": [name] * len(rejected),
-                "line": [r.line for r in rejected],
-                "reason": [r.reason for r in rejected],
-            }
+    settled = count_settled(db, "trace", delivery, "is_change")
+    db.execute(
+        """
+        create or replace temp table kept as
+        with counted as (
+            select *,
+                   coalesce(max(revision) filter (delivery <> $delivery) over trace, 0)
+                   + count(*) filter (delivery = $delivery and is_change) over trace as newest_revision,
+                   first(week) over trace as first_week
+            from seen window trace as (
+                partition by trace_id order by delivery, line rows between unbounded preceding and unbounded following))
+        select trace_id, delivery, line, week, first_week, newest_revision from counted where is_change
+        qualify row_number() over (partition by trace_id order by delivery desc, line desc) = 1
+        """,
+        {"delivery": delivery},
+    )
+    for table in FOUND_IN_A_WEEK:
+        db.execute(f"delete from {table} where trace_id in (select trace_id from kept where week <> first_week)")
+    db.execute(
+        """
+        update trace set revision = kept.newest_revision from kept
+        where trace.delivery = kept.delivery and trace.line = kept.line and revision <> kept.newest_revision
+        """
+    )
+    drop_all_but(db, "trace", "select delivery, line from kept")
+    db.execute("drop table kept")
+    return settled
+
+
+def add_corpus(db: duckdb.DuckDBPyConnection, passages: pa.Table) -> int:
+    """Keep passages by their id, each in place of one of the same id. Gives their number."""
+    db.register("arriving", passages)
+    try:
+        db.execute("delete from corpus_passage where passage_id in (select passage_id from arriving)")
+        db.execute(
+            """
+            insert into corpus_passage
+            select passage_id, any_value("text") from arriving group by passage_id
+            """
         )
-        db.register("rejected_batch", table)
-        db.execute("insert into rejected_line select * from rejected_batch")
-        db.unregister("rejected_batch")
+    finally:
+        db.unregister("arriving")
+    return int(passages.num_rows)
+
+
+def join_corpus(db: duckdb.DuckDBPyConnection) -> int:
+    """Put the corpus's text into passages that came by id alone; each trace that gains one is a new revision.
+
+    A trace whose passages then all have a text misses none any more. Gives the number of traces that gained one.
+    """
+    if db.execute("select 1 from corpus_passage limit 1").fetchone() is None:
+        return 0
+    db.execute(
+        """
+        create or replace temp table completed as
+        with waiting as (
+            select trace_id, unnest(retrieved_contexts) as context,
+                   generate_subscripts(retrieved_contexts, 1) as place
+            from trace where contexts_missing and len(retrieved_contexts) > 0)
+        select trace_id,
+               list({
+                   'id': context.id,
+                   'text': case when context.text = '' then coalesce(c.text, '') else context.text end,
+                   'score': context.score, 'source': context.source} order by place) as contexts,
+               count(*) filter (context.text = '' and c.text is not null) as gained,
+               count(*) filter (context.text = '' and c.text is null) as missing
+        from waiting left join corpus_passage c on c.passage_id = context.id
+        group by trace_id having gained > 0
+        """
+    )
+    db.execute(
+        """
+        update trace set retrieved_contexts = completed.contexts, contexts_missing = completed.missing > 0,
+                         revision = revision + 1
+        from completed where trace.trace_id = completed.trace_id
+        """
+    )
+    row = db.execute("select count(*) from completed").fetchone()
+    db.execute("drop table completed")
+    assert row is not None
+    return int(row[0])
 
 
 def week_fingerprint(db: duckdb.DuckDBPyConnection, week: str) -> str:
@@ -225,3 +178,15 @@ def revisions(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[s
 def rows(db: duckdb.DuckDBPyConnection, week: str, *columns: str) -> list[tuple[Any, ...]]:
     """Give columns of a week's traces, ordered by trace id."""
     return db.execute(f"select {', '.join(columns)} from trace where week = ? order by trace_id", [week]).fetchall()
+
+
+def as_one_week(db: duckdb.DuckDBPyConnection) -> str:
+    """Put all traces into the newest week that any of them is in, and name it: an export looked at as one period.
+
+    For a warehouse that is thrown away: what week a trace is of is lost.
+    """
+    row = db.execute("select max(week) from trace").fetchone()
+    if row is None or row[0] is None:
+        raise ValueError("there are no traces; take some in first")
+    db.execute("update trace set week = $week where week <> $week", {"week": row[0]})
+    return str(row[0])

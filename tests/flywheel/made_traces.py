@@ -7,12 +7,12 @@ from pathlib import Path
 import duckdb
 
 from eval.sample import Score
-from flywheel.ingest import ingest_file
-from flywheel.settings import Ingest, Triage, Warehouse
+from flywheel.ingest import FileCount, How, how_to, ingest_file
+from flywheel.settings import Ingest, Settings, Triage, Warehouse
 from flywheel.signals import add_signals
 from flywheel.warehouse import open_warehouse, scores
+from flywheel.warehouse.deliveries import Count
 from flywheel.warehouse.draws import GoldLabel
-from flywheel.warehouse.traces import Count
 
 WEEK = "2026-W45"
 MOMENT = "2026-11-03T10:00:00Z"
@@ -45,7 +45,17 @@ def open_made(folder: Path) -> AbstractContextManager[duckdb.DuckDBPyConnection]
 def deliver(db: duckdb.DuckDBPyConnection, folder: Path, *lines: dict | bytes, group: str = "session_id") -> Count:
     """Ingest lines as one file."""
     path = write_lines(folder / "delivery.jsonl", *lines)
-    return ingest_file(db, path, folder / "quarantine", Ingest(group=group)).count
+    return take(db, path, group=group).count
+
+
+def how_made(folder: Path, *, is_strict: bool = False, **limits) -> How:
+    """How the files of a test are taken in; `limits` are settings of `[ingest]`."""
+    return how_to(Settings(ingest=Ingest(**limits)), folder / "quarantine", is_strict=is_strict)
+
+
+def take(db: duckdb.DuckDBPyConnection, path: Path, **limits) -> FileCount:
+    """Ingest one file; what is rejected lies beside it."""
+    return ingest_file(db, path, how_made(path.parent, **limits))
 
 
 def score_all(db: duckdb.DuckDBPyConnection, groundedness: dict[str, float | None], week: str = WEEK) -> None:

@@ -23,7 +23,7 @@ def test_the_demo_passes_the_same_pipeline_and_blocks_the_broken_one(tmp_path):
     assert "2026-W45" in played.report.read_text()
     with duckdb.connect(str(tmp_path / "demo" / "warehouse.duckdb"), read_only=True) as db:
         assert db.execute("select count(*) from trace").fetchone() == (160,)
-        assert db.execute("select sum(lines), sum(added), sum(rejected) from source_file").fetchone() == (160, 160, 0)
+        assert db.execute("select sum(lines), sum(added), sum(rejected) from delivery").fetchone() == (160, 160, 0)
         assert db.execute("select count(*) from gold_label where verdict is not null").fetchone() == (70,)
     assert tracked_runs(tmp_path / "demo")["mlflow unnamed runs"] == [(0,)]
     stages = [line.split("  ")[0] for line in told if not line.startswith(" ")]

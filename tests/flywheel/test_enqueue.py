@@ -1,6 +1,9 @@
+from hashlib import sha256
+
 import pytest
 
-from flywheel.enqueue import MOST_TURNS, build_tasks, history
+from flywheel.enqueue import MOST_TURNS, build_tasks, history, read_payloads
+from flywheel.governance.masking import as_it_is
 from flywheel.labels.draws import add_draw, draw_tasks
 from flywheel.labels.records import TaskPassage, Turn, task_id
 from flywheel.labels.store import open_labels
@@ -98,3 +101,65 @@ def test_only_the_last_turns_of_a_long_conversation_are_kept():
     told = ", ".join(f'{{"role": "user", "content": "{n}"}}' for n in range(50))
     turns = history(f'{{"history": [{told}]}}')
     assert [turn.user_input for turn in turns] == [str(n) for n in range(50 - MOST_TURNS, 50)]
+
+
+EMAIL, CARD, PHONE = "maria.keller@example.com", "4111 1111 1111 1111", "+1 202-555-0143"
+
+
+@pytest.fixture
+def with_data(tmp_path):
+    """A trace with personal data in everything that a task shows, and one sentence that is doubted."""
+    answer = f"Call {PHONE}. Pay with {CARD}. It runs 900 years."
+    turn = {"role": "user", "content": f"I am {EMAIL}."}
+    with open_made(tmp_path) as db:
+        made = make_trace(
+            "t1", user_input=f"Who is {EMAIL}?", response=answer, tenant_id=f"of {EMAIL}", model=f"tuned for {EMAIL}",
+            retrieved_contexts=[{"id": "p1", "text": f"Ask {EMAIL}.", "source": f"mail of {EMAIL}"}],
+            metadata={"history": [turn, {"role": "assistant", "content": f"Call {PHONE}."}]},
+        )  # fmt: skip
+        deliver(db, tmp_path, made)
+        score_all(db, {"t1": 0.1})
+        start = answer.index("It runs")
+        why = "'4111' and '900 years' are in no passage"
+        scores.replace_sentences(db, WEEK, [("t1", 1, WEEK, 0, start, len(answer), 0.9, "p1", why)])
+        yield db, answer
+
+
+def test_personal_data_is_masked_in_everything_that_a_task_shows(with_data):
+    payload = read_payloads(with_data[0], ["t1"])["t1"]
+    assert not [text for text in (EMAIL, CARD, PHONE, "4111", "keller") if text in str(payload)]
+    assert str(payload).count("[email") == 6
+    assert payload.sentences[0].reason == "'████' and '900 years' are in no passage"
+
+
+def test_offsets_into_a_masked_answer_are_those_of_the_answer(with_data):
+    db, answer = with_data
+    payload = read_payloads(db, ["t1"])["t1"]
+    (sentence,) = payload.sentences
+    assert len(payload.response) == len(answer)
+    assert payload.response[sentence.start : sentence.end] == answer[sentence.start : sentence.end]
+    assert payload.response[sentence.start : sentence.end] == "It runs 900 years."
+
+
+def test_the_hash_of_a_task_is_that_of_the_texts_it_shows(with_data):
+    for mask in ({}, {"mask": as_it_is}):
+        payload = read_payloads(with_data[0], ["t1"], **mask)["t1"]
+        shown = f"{payload.user_input}\x1f{payload.response}"
+        assert payload.text_sha256 == sha256(shown.encode()).hexdigest()
+
+
+def test_a_task_shows_everything_where_masking_is_off(with_data):
+    payload = read_payloads(with_data[0], ["t1"], as_it_is)["t1"]
+    assert (payload.user_input, payload.response) == (f"Who is {EMAIL}?", with_data[1])
+    assert payload.sentences[0].reason == "'4111' and '900 years' are in no passage"
+
+
+def test_the_reason_of_a_task_is_masked(tmp_path):
+    with open_made(tmp_path) as db:
+        deliver(db, tmp_path, *(make_trace(f"t{n}") for n in range(3)))
+        score_all(db, {f"t{n}": n / 3 for n in range(3)})
+        planned = draw_week(WEEK, draws.candidates(db, WEEK), 1, 1, 1)
+        spare = next(d.candidate.trace_id for d in planned.population if d.position is None)
+        draws.freeze_draw(db, WEEK, planned, "groundedness@made", [(spare, 1, f"exemplar of {EMAIL}")])
+        _, tasks = build_tasks(db, draws.find_draw(db, WEEK))
+    assert tasks[-1].reason == f"exemplar of [email{'█' * 17}]"

@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from eval.cases import Expectation, read_dataset
 from eval.sample import Passage, Sample
 from flywheel.firewall import NOTHING, Roles, role_of, training_side
 from flywheel.golden import grow, make_case
+from flywheel.governance.masking import as_it_is
 from tests.flywheel.made_traces import WEEK, make_gold
 
 ROLES = Roles(0.5, 0.1)
@@ -79,8 +81,6 @@ def test_a_corrected_answer_is_the_reference():
 
 
 def test_relevant_passages_leave_the_retrieval_to_the_pipeline():
-    from hashlib import sha256
-
     case = make_case(make_sample(), make_gold("t1", corrected_response="14 days."), ("p1",), None, WEEK, ROLES, NOTHING)
     assert (case.passages, case.passage_ids, case.expectation) == ((), ("p1",), Expectation())
     assert case.passage_hashes == (sha256(b"The trial runs 14 days.").hexdigest(),)
@@ -168,3 +168,57 @@ def test_a_question_alone_counts_where_retrieval_is_tested():
     sample = make_sample(group=gate)
     assert make_case(sample, make_gold("t1"), (), None, WEEK, ROLES, trained).role == "gate"
     assert make_case(sample, make_gold("t1"), ("p1",), None, WEEK, ROLES, trained).role == "train"
+
+
+EMAIL, PHONE = "maria.keller@example.com", "+1 202-555-0143"
+MASKED_EMAIL, MASKED_PHONE = f"[email{'█' * 17}]", f"[phone{'█' * 8}]"
+
+
+def sample_with_data(name="t1", email=EMAIL, **fields):
+    return make_sample(name, f"Who is {email}?", passages=(f"Call {PHONE}.",), **fields)
+
+
+def test_a_case_is_masked_before_it_is_written(tmp_path):
+    typed = make_gold("t1", corrected_response=f"Ask {EMAIL} or call {PHONE}.")
+    (case,) = grow_with(tmp_path, [typed], [sample_with_data(group=f"of {EMAIL}")]).added
+    assert case.user_input == f"Who is {MASKED_EMAIL}?"
+    assert case.passages[0].text == f"Call {MASKED_PHONE}."
+    assert case.reference == f"Ask {MASKED_EMAIL} or call {MASKED_PHONE}."
+    written = b"".join(files(tmp_path).values())
+    assert not [text for text in (EMAIL, PHONE) if text.encode() in written]
+    assert read_dataset(tmp_path).cases == (case,)
+
+
+def test_the_same_question_gives_the_same_masked_case(tmp_path):
+    samples = [sample_with_data("t1"), sample_with_data("t2")]
+    growth = grow_with(tmp_path, [make_gold("t1"), make_gold("t2")], samples)
+    assert (len(growth.added), growth.repeated) == (1, 1)
+    assert grow_with(tmp_path, [make_gold("t1"), make_gold("t2")], samples).version == growth.version
+
+
+def test_a_question_without_personal_data_keeps_the_name_it_had():
+    plain, masked = (
+        make_case(make_sample(), make_gold("t1"), (), None, WEEK, ROLES, NOTHING, *mask) for mask in ((as_it_is,), ())
+    )
+    assert plain == masked
+
+
+def test_a_case_written_before_masking_is_not_repeated(tmp_path):
+    sample = sample_with_data()
+    grow(tmp_path, "2026-W44", [make_gold("t1")], {"t1": sample}, {}, {}, ROLES, mask=as_it_is)
+    growth = grow_with(tmp_path, [make_gold("t1")], [sample])
+    assert (growth.added, growth.cases, growth.repeated) == ((), 1, 1)
+
+
+def test_masking_does_not_change_the_role_of_a_case():
+    groups = [f"session of {EMAIL} {n}" for n in range(40)]
+    roles = [
+        make_case(sample_with_data(group=group), make_gold("t1"), (), None, WEEK, ROLES, NOTHING).role
+        for group in groups
+    ]
+    assert roles == [role_of(group, ROLES) for group in groups]
+
+
+def test_a_case_that_names_its_passages_keeps_the_hashes_of_the_corpus():
+    case = make_case(sample_with_data(), make_gold("t1"), ("p1",), None, WEEK, ROLES, NOTHING)
+    assert case.passage_hashes == (sha256(f"Call {PHONE}.".encode()).hexdigest(),)

@@ -36,7 +36,7 @@ def rows(workspace, query):
 def test_phase_one_goes_from_files_to_tasks_and_a_report(workspace):
     events = first_phase(workspace)
     assert [event.step for event in events] == ["ingest", *(step.name for step in STEPS)]
-    assert said(events, "ingest").text == "30 traces in 2026-W45 (2-8 Nov); 30 new lines in 1 files, 0 rejected"
+    assert said(events, "ingest").text == "30 traces in 2026-W45 (2-8 Nov); 30 new records in 1 files, 0 rejected"
     assert said(events, "plan").text.startswith("15 of 29 traces drawn in ")
     assert said(events, "report").text == f"reports/{WEEK}/report.html"
     tasks = draw_tasks(open_labels(workspace.labels_url), WEEK)
@@ -58,7 +58,7 @@ def test_a_second_run_keeps_every_step_and_changes_no_row(workspace):
     events = first_phase(workspace)
     assert set(kinds(events).values()) == {"kept"}
     assert warehouse_rows(workspace.root) == before
-    assert said(events, "ingest").text.endswith("0 new lines in 0 files, 0 rejected")
+    assert said(events, "ingest").text.endswith("0 new records in 0 files, 0 rejected")
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_a_week_without_any_failure_has_no_modes(tmp_path):
 def test_a_rejected_line_is_counted_and_the_rest_goes_on(workspace):
     path = workspace.root / "traces" / "traces.jsonl"
     path.write_text(path.read_text() + "no json\n")
-    assert said(first_phase(workspace), "ingest").text.endswith("31 new lines in 1 files, 1 rejected")
+    assert said(first_phase(workspace), "ingest").text.endswith("31 new records in 1 files, 1 rejected")

@@ -1,5 +1,6 @@
 import pytest
 
+from eval.metrics import METRICS
 from eval.metrics.groundedness import packaged_detector
 from flywheel.scoring import score_week
 from tests.flywheel.made_traces import WEEK, deliver, make_trace, open_made, tables
@@ -71,3 +72,28 @@ def test_a_trace_that_moved_to_another_week_is_scored_there(db, tmp_path):
     score_week(db, "2026-W46", {}, packaged_detector())
     assert db.execute("select week, revision from score where trace_id = 'judged'").fetchall() == [("2026-W46", 2)]
     assert db.execute("select count(*) from sentence_score where trace_id = 'judged'").fetchone() == (2,)
+
+
+def test_without_its_passages_an_answer_gets_no_value_from_a_metric_that_needs_them(tmp_path):
+    with open_made(tmp_path) as db:
+        deliver(
+            db,
+            tmp_path,
+            make_trace("some", passages=("The trial runs 14 days.", "")),
+            make_trace("no answer", passages=("",), response=None),
+        )
+        metrics = {name: METRICS[name] for name in ("hhem", "retrieval_hit", "token_f1")}
+        score_week(db, WEEK, metrics, packaged_detector())
+        rows = db.execute(
+            "select metric, value, status, reason from score where trace_id = 'some' order by 1"
+        ).fetchall()
+        assert [row for row in rows if row[0] != "token_f1"] == [
+            (name, None, "not_available", "the export left out the passages")
+            for name in ("groundedness", "hhem", "retrieval_hit")
+        ]
+        assert "the passages" not in {row[0]: row[3] for row in rows}["token_f1"]
+        [told] = db.execute(
+            "select status, reason from score where trace_id = 'no answer' and metric = 'groundedness'"
+        ).fetchall()
+        assert told == ("not_applicable", "no answer")
+        assert db.execute("select count(*) from sentence_score").fetchall() == [(0,)]

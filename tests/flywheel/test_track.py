@@ -99,3 +99,20 @@ def test_only_plain_numbers_and_texts_are_told():
     figures = {"a": 1, "b": 0.5, "c": None, "d": "word", "e": "", "f": [1], "g": {"h": 1}}
     assert numbers(figures) == {"a": 1.0, "b": 0.5}
     assert texts(figures) == {"d": "word"}
+
+
+def test_texts_are_masked_before_they_are_logged(laid_out):
+    run = laid_out({(2, "gate"): {"verdict": "PASS", "headline": "ask maria.keller@example.com"}})
+    (gate,) = run.children
+    assert gate.params["headline"] == f"ask [email{'█' * 17}]"
+
+
+def test_what_is_masked_otherwise_is_another_run(tmp_path):
+    prints = []
+    for redact in ("outputs", "off"):
+        more = f'[governance]\nredact = "{redact}"\n'
+        workspace = make_workspace(tmp_path / redact, more=more, is_tracked=True)
+        with open_job(workspace, WEEK) as job:
+            finish_step(job.db, WEEK, 2, "gate", "x", {"text": "", "figures": {"verdict": "PASS"}}, 0.0)
+            prints.append(week_run(Job(workspace, WEEK, job.db, job.labels, "inputs")).fingerprint)
+    assert len(set(prints)) == 2

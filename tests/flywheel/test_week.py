@@ -19,7 +19,7 @@ def noting(name, done, reads=lambda _: None, fails=False):
     """A step that writes a row and notes that it ran."""
 
     def run(job: Job) -> Said:
-        job.db.execute("insert into rejected_line values ('', ?, 1, '')", [name])
+        job.db.execute("insert into rejected_record values (1, ?, 1, '')", [name])
         done.append(name)
         if fails:
             raise RuntimeError(name)
@@ -31,7 +31,7 @@ def noting(name, done, reads=lambda _: None, fails=False):
 def do(workspace, steps, listen=silent, until=None, phase=1, inputs="a"):
     with open_job(workspace, WEEK, lambda _: inputs) as job:
         run_steps(job, phase, steps, listen, until)
-        return [name for (name,) in job.db.execute("select name from rejected_line order by name").fetchall()]
+        return [name for (name,) in job.db.execute("select name from rejected_record order by name").fetchall()]
 
 
 def test_steps_run_in_order_and_say_what_they_did(workspace):

@@ -148,3 +148,21 @@ def test_compare_shows_differences_without_a_verdict(blessed: Path) -> None:
 )
 def test_help_carries_an_example(workspace: Path, command: tuple[str, ...]) -> None:
     assert f"Example: flywheel {' '.join(command)}" in flywheel(*command, "--help").stdout
+
+
+@pytest.mark.parametrize(("redact", "is_told"), [("outputs", False), ("off", True)])
+def test_answers_are_masked_in_a_gate_whose_runs_were_made_before_masking(
+    blessed: Path, monkeypatch: pytest.MonkeyPatch, redact: str, is_told: bool
+) -> None:
+    email = "maria.keller@example.com"
+    answers = ({"case_id": f"c{n:03}", "response": f"no, ask {email}"} for n in range(N))
+    (blessed / "telling.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    monkeypatch.setenv("FLYWHEEL_GOVERNANCE__REDACT", "off")
+    run = made("telling")
+    assert email in (blessed / run / "results.jsonl").read_text()
+    monkeypatch.setenv("FLYWHEEL_GOVERNANCE__REDACT", redact)
+    told = flywheel("gate", "--candidate", run, "--out", "gate", "--format", "json")
+    assert told.exit_code == 1
+    written = told.stdout + "".join(path.read_text() for path in (blessed / "gate").iterdir())
+    assert "no, ask" in written
+    assert (email in written) is is_told

@@ -7,17 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.sources import READERS, Blank, Limits, NativeLine, Rejected
-from flywheel.sources.native import nests_deeper, read_native
+from flywheel.sources import native
+from flywheel.sources.delivery import Delivery, Limits
+from flywheel.sources.records import Blank, Found, Rejected
 from tests.flywheel.made_traces import make_trace, write_lines
 
-KINDS = {NativeLine: "accept", Rejected: "quarantine", Blank: "skip"}
+KINDS = {Found: "accept", Rejected: "quarantine", Blank: "skip"}
+
+
+def read_native(path, limits=None):
+    return list(native.read(Delivery(path, limits)))
 
 
 @pytest.fixture
 def read(tmp_path):
     def read_lines(*lines):
-        return list(read_native(write_lines(tmp_path / "file.jsonl", *lines), Limits()))
+        return read_native(write_lines(tmp_path / "file.jsonl", *lines))
 
     return read_lines
 
@@ -26,8 +31,8 @@ def read(tmp_path):
 def trace_of(read):
     def one(line):
         (item,) = read(line)
-        assert isinstance(item, NativeLine), item
-        return item.trace
+        assert isinstance(item, Found), item
+        return item.what
 
     return one
 
@@ -35,7 +40,7 @@ def trace_of(read):
 @pytest.fixture
 def reason_of(read):
     def one(line):
-        (item,) = read(line)
+        item, _ = read(line, make_trace("next"))
         assert isinstance(item, Rejected), item
         assert item.line == 1
         return item.reason
@@ -46,12 +51,12 @@ def reason_of(read):
 @pytest.mark.realdata
 def test_each_line_of_the_dirty_file_is_taken_as_its_key_says(data_dir):
     key = json.loads((data_dir / "weeks" / "dirty_key.json").read_text())["lines"]
-    items = list(read_native(data_dir / "weeks" / "2026-W45-dirty.jsonl.gz", Limits()))
+    items = read_native(data_dir / "weeks" / "2026-W45-dirty.jsonl.gz")
     assert [(i.line, KINDS[type(i)]) for i in items] == [(k["line"], k["expect"]) for k in key]
     for item, told in zip(items, key, strict=True):
-        if isinstance(item, NativeLine):
-            moment = item.trace.timestamp.astimezone(UTC).isoformat(timespec="milliseconds")
-            assert (item.trace.trace_id, moment.replace("+00:00", "Z")) == (told["trace_id"], told["timestamp_utc"])
+        if isinstance(item, Found):
+            moment = item.what.timestamp.astimezone(UTC).isoformat(timespec="milliseconds")
+            assert (item.what.trace_id, moment.replace("+00:00", "Z")) == (told["trace_id"], told["timestamp_utc"])
 
 
 @pytest.mark.realdata
@@ -59,19 +64,15 @@ def test_a_rejected_line_of_the_dirty_file_keeps_its_bytes_and_says_why(data_dir
     path = data_dir / "weeks" / "2026-W45-dirty.jsonl.gz"
     with gzip.open(path) as file:
         lines = file.read().split(b"\n")
-    rejected = [item for item in read_native(path, Limits()) if isinstance(item, Rejected)]
+    rejected = [item for item in read_native(path) if isinstance(item, Rejected)]
     assert len(rejected) == 40
     assert all(item.reason for item in rejected)
     assert all(lines[item.line - 1].startswith(item.raw) for item in rejected)
 
 
-def test_the_reader_is_found_by_the_name_of_the_format():
-    assert READERS["jsonl"] is read_native
-
-
 def test_a_byte_order_mark_is_dropped_at_the_start_and_in_the_middle(read):
     line = b"\xef\xbb\xbf" + json.dumps(make_trace()).encode()
-    assert [type(item) for item in read(line, line)] == [NativeLine, NativeLine]
+    assert [type(item) for item in read(line, line)] == [Found, Found]
 
 
 def test_a_carriage_return_before_the_line_feed_is_dropped(trace_of):
@@ -154,11 +155,11 @@ def test_a_value_that_does_not_fit_is_named_by_its_path(reason_of, fields, place
 
 @pytest.mark.parametrize(
     "fields",
-    [{"input_tokens": 10**30}, {"metadata": {"n": 10**30}}, {"timestamp": "0001-01-01T00:00:00+14:00"},
+    [{"input_tokens": 10**30}, {"timestamp": "0001-01-01T00:00:00+14:00"},
      {"timestamp": "0001-01-01T00:00:00+00:01"}],
 )  # fmt: skip
 def test_a_number_or_moment_that_cannot_be_stored_is_rejected_and_the_next_line_read(read, fields):
-    assert [type(item) for item in read(make_trace(**fields), make_trace("t2"))] == [Rejected, NativeLine]
+    assert [type(item) for item in read(make_trace(**fields), make_trace("t2"))] == [Rejected, Found]
 
 
 @pytest.mark.parametrize(
@@ -186,12 +187,16 @@ def test_a_timestamp_may_lie_a_day_ahead_but_no_further(read):
     now = datetime.now(UTC)
     ahead = [(now + timedelta(hours=hours)).isoformat() for hours in (23, 25)]
     near, far = read(*(make_trace(timestamp=moment) for moment in ahead))
-    assert isinstance(near, NativeLine)
+    assert isinstance(near, Found)
     assert "lies in the future - at `$.timestamp`" in far.reason
 
 
 def test_a_count_written_with_a_point_is_a_whole_number(trace_of):
     assert trace_of(make_trace(input_tokens=812.0)).input_tokens == 812
+
+
+def test_a_number_of_any_size_may_stand_in_the_metadata(trace_of):
+    assert trace_of(make_trace(metadata={"n": 10**30})).metadata == {"n": 10**30}
 
 
 def test_json_may_nest_to_the_limit_and_no_deeper(read):
@@ -201,46 +206,66 @@ def test_json_may_nest_to_the_limit_and_no_deeper(read):
             value = [value]
         return make_trace(metadata={"deep": value})
 
-    assert [type(item) for item in read(nested(64), nested(65))] == [NativeLine, Rejected]
+    assert [type(item) for item in read(nested(64), nested(65))] == [Found, Rejected]
 
 
 def test_nesting_that_would_break_a_parser_is_rejected(reason_of):
     assert "nests deeper than 64 levels" in reason_of(b'{"metadata":' + b"[" * 200_000 + b"]" * 200_000 + b"}")
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
-    max_leaves=40,
-)
-
-
-@settings(deadline=None)
-@given(json_values, st.integers(0, 6))
-def test_depth_is_counted_as_a_parser_would(value, levels):
-    def depth(part):
-        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else None
-        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
-
-    assert nests_deeper(json.dumps(value).encode(), levels) == (depth(value) > levels)
-
-
 @settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_stop_the_reader(tmp_path_factory, noise):
     path = write_lines(tmp_path_factory.mktemp("noise") / "file", make_trace("first"), noise, make_trace("last"))
-    items = list(read_native(path, Limits()))
-    assert [items[0].trace.trace_id, items[-1].trace.trace_id] == ["first", "last"]
+    items = read_native(path)
+    assert [items[0].what.trace_id, items[-1].what.trace_id] == ["first", "last"]
     assert len(items) == 3 + noise.count(b"\n")
 
 
-def test_the_hash_ignores_key_order_and_white_space_and_nothing_else(read):
-    line = make_trace(metadata={"a": 1, "b": 2})
-    again = dict(reversed((line | {"metadata": {"b": 2, "a": 1}}).items()))
-    same, turned, spaced, other = read(line, again, json.dumps(line, indent=None, separators=(" , ", " : ")).encode(),
-                                       line | {"feedback": {"rating": 1}})  # fmt: skip
-    assert same.content_hash == turned.content_hash == spaced.content_hash
-    assert other.content_hash != same.content_hash
+def test_the_hash_is_that_of_the_bytes_without_what_stands_around_them(read):
+    line = json.dumps(make_trace()).encode()
+    same, padded, marked, spaced, other = read(line, b"  " + line + b" \r", b"\xef\xbb\xbf" + line,
+                                               line.replace(b", ", b","), make_trace(response="x"))  # fmt: skip
+    assert same.content_hash == padded.content_hash == marked.content_hash
+    assert len({same.content_hash, spaced.content_hash, other.content_hash}) == 3
+
+
+def test_an_array_of_traces_is_read_element_by_element(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps([make_trace("t1"), {"trace_id": "t2"}, make_trace("t3")], indent=2))
+    first, broken, last = read_native(path)
+    assert (first.what.trace_id, broken.line, last.what.trace_id) == ("t1", 2, "t3")
+    assert "missing required field" in broken.reason
+
+
+def test_one_trace_over_several_lines_is_one_record(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(make_trace("t1"), indent=2))
+    assert [item.what.trace_id for item in read_native(path)] == ["t1"]
+
+
+def test_a_line_longer_than_its_limit_is_rejected_with_its_beginning_alone(tmp_path):
+    path = write_lines(tmp_path / "file.jsonl", make_trace("long", response="x" * 9000), make_trace("t2"))
+    long, short = read_native(path, Limits(line_bytes=8000))
+    assert (long.reason, long.whole, len(long.raw)) == ("the line is longer than 8000 bytes", False, 4096)
+    assert short.what.trace_id == "t2"
+
+
+@pytest.mark.parametrize(
+    ("first", "is_native"),
+    [
+        (make_trace(), True),
+        ({"trace_id": "t", "timestamp": 1}, True),
+        ({"timestamp": 1, "user_input": "q"}, True),
+        ({"trace_id": "t"}, False),
+        ({"level": "info"}, False),
+        ([1], False),
+    ],
+)
+def test_a_file_is_native_by_two_of_the_three_fields(tmp_path, first, is_native):
+    path = tmp_path / "file"
+    path.write_text(json.dumps(first) + "\n" + json.dumps(first) + "\n")
+    assert bool(native.recognise(Delivery(path).head)) == is_native
 
 
 @settings(deadline=None)
@@ -249,7 +274,7 @@ def test_what_the_encoder_writes_is_read_back_the_same(tmp_path_factory, text, l
     line = make_trace(user_input=text.replace("\x00", ""), latency_ms=latency, input_tokens=tokens)
     path = tmp_path_factory.mktemp("round") / "file"
     path.write_bytes(msgspec.json.encode(line))
-    (item,) = read_native(path, Limits())
-    assert (item.trace.user_input, item.trace.latency_ms, item.trace.input_tokens) == (
+    (item,) = read_native(path)
+    assert (item.what.user_input, item.what.latency_ms, item.what.input_tokens) == (
         line["user_input"], latency, tokens
     )  # fmt: skip

@@ -3,6 +3,7 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
+from flywheel.governance.masking import as_it_is
 from flywheel.plan import draw_week
 from flywheel.settings import Triage
 from flywheel.triage import triage_week
@@ -145,3 +146,37 @@ def test_the_export_has_a_row_a_trace_and_no_text(db, labelled, tmp_path):
     drawn = [position for position in table.column("position").to_pylist() if position is not None]
     assert sorted(drawn) == [0, 1, 2, 3]
     assert [file.name for file in path.parent.iterdir()] == ["traces.parquet"]
+
+
+EMAIL, PHONE = "maria.keller@example.com", "+1 202-555-0143"
+
+
+def test_an_exemplar_is_masked_before_its_sentence_is_cut_out(db, tmp_path):
+    answer = f"Write to {EMAIL}. Then wait."
+    cut = answer.index("keller")
+    deliver(db, tmp_path, make_trace("t0", user_input=f"Who is {EMAIL}?", response=answer, model="big"))
+    sentence = ("t0", 2, WEEK, 0, cut, len(answer), 0.9, None, "'keller' is in no passage")
+    scores.replace_sentences(db, WEEK, [sentence])
+    question, doubtful, why = figures.exemplars(db, ["t0"])["t0"]
+    assert question == f"Who is [email{'█' * 17}]?"
+    assert doubtful == f"{'█' * 17}]. Then wait."
+    assert why == f"'{'█' * 6}' is in no passage"
+    assert figures.exemplars(db, ["t0"], as_it_is)["t0"][1:] == (answer[cut:], "'keller' is in no passage")
+
+
+def test_names_with_personal_data_are_masked_in_the_export_and_stay_apart(db, tmp_path):
+    people = ("a.one@example.com", "b.two@example.com")
+    traces = [
+        make_trace(f"n{place}", session_id=name, tenant_id=name, user_input=f"{name}?")
+        for place, name in enumerate(people)
+    ]
+    deliver(db, tmp_path, *traces)
+    path = tmp_path / "traces.parquet"
+    figures.export_traces(db, WEEK, path)
+    table = pq.read_table(path)
+    rows = {row["trace_id"]: row for row in table.to_pylist()}
+    assert not [name for name in people if name in str(rows)]
+    assert len({rows["n0"]["group_id"], rows["n1"]["group_id"], rows["t1"]["group_id"]}) == 3
+    assert rows["n0"]["group_id"] == rows["n0"]["tenant_id"] != rows["n1"]["tenant_id"]
+    figures.export_traces(db, WEEK, path, as_it_is)
+    assert pq.read_table(path).column("group_id").to_pylist().count(people[0]) == 1

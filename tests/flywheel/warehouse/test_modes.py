@@ -19,8 +19,8 @@ def add_failure(db, trace_id="t1", failure_type="unsupported_claim", flagged=Tru
     db.execute(
         f"""
         insert into trace (trace_id, revision, content_hash, week, "timestamp", group_id, user_input, response,
-                           retrieved_contexts, {", ".join(told)})
-        values (?, 2, 'h', ?, timestamp '2026-11-03', 'g', 'Why?', ?, [], {", ".join("?" * len(told))})
+                           retrieved_contexts, contexts_missing, delivery, line, {", ".join(told)})
+        values (?, 2, 'h', ?, timestamp '2026-11-03', 'g', 'Why?', ?, [], false, 1, 1, {", ".join("?" * len(told))})
         """,
         [trace_id, WEEK, response, *told.values()],
     )

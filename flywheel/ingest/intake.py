@@ -1,0 +1,207 @@
+"""One delivery into the warehouse: its records in batches of bounded size, then settled, all in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+from blake3 import blake3
+
+from eval.errors import UserError
+from flywheel.ingest.columns import Arrival, contexts_missing, trace_table
+from flywheel.ingest.quarantine import Quarantine
+from flywheel.ingest.redaction import Redactor
+from flywheel.ingest.writer import Writer
+from flywheel.sources import Format
+from flywheel.sources.assemble import assemble
+from flywheel.sources.delivery import Delivery
+from flywheel.sources.records import Blank, ExportedScore, Found, Rejected, Span
+from flywheel.trace import Trace
+from flywheel.warehouse import arrivals, spans, traces
+from flywheel.warehouse.arrivals import SCORE_KEY, SPAN_KEY, Settled
+from flywheel.warehouse.deliveries import Count, TraceCount, rejected_table
+
+BATCH_RECORDS = 4_000
+BATCH_BYTES = 12 << 20
+HASH_BYTES = 16
+SPANS = msgspec.json.Encoder(order="deterministic")
+SPAN = msgspec.json.Decoder(Span)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How a delivery is taken in: the unit of resampling, what is never stored, and whether a bad record stops it."""
+
+    group: str
+    redactor: Redactor | None = None
+    is_strict: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records on their way into the warehouse."""
+
+    traces: list[Arrival] = field(default_factory=list)
+    spans: list[tuple[int, Span]] = field(default_factory=list)
+    scores: list[tuple[int, ExportedScore]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a delivery came to: its records, the traces they made, and the last line that was read."""
+
+    count: Count
+    traces: TraceCount
+    last_line: int
+
+
+def take_in(
+    db: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    form: Format,
+    number: int,
+    orders: Orders,
+    quarantine: Quarantine,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> Taken:
+    """Read a delivery into the warehouse, inside the caller's transaction."""
+    spans.forget_touched(db)
+    lines = rejected = blank = 0
+    last_line = delivery.first_line - 1
+    batch, begun = Batch(), 0
+    with Writer(db) as writer:
+        for place, record in enumerate(form.read(delivery), start=delivery.first_line):
+            lines += 1
+            last_line = record.line
+            if isinstance(record, Blank):
+                blank += 1
+                continue
+            if isinstance(record, Rejected):
+                rejected += 1
+                batch.rejected.append(refuse(delivery, record, orders, quarantine))
+            else:
+                sort_in(batch, record, place, orders)
+            batch.records += 1
+            if batch.records >= BATCH_RECORDS or delivery.given - begun >= BATCH_BYTES:
+                write_batch(writer, batch, number, orders, delivery.name)
+                on_bytes(delivery.size)
+                batch, begun = Batch(), delivery.given
+        write_batch(writer, batch, number, orders, delivery.name)
+        writer.wait()
+        # Before any are read again: of each span the newest speaks.
+        of_spans = arrivals.settle(db, "span", SPAN_KEY, number)
+        waiting = put_pieces_together(db, writer, number, orders, delivery.first_line + lines)
+        writer.wait()
+    of_scores = arrivals.settle(db, "exported_score", SCORE_KEY, number)
+    of_traces = traces.settle_traces(db, number)
+    traces.join_corpus(db)
+    has_spans = of_spans != Settled()
+    of_records = of_scores + (of_spans if has_spans else of_traces)
+    count = Count(lines, of_records.added, of_records.updated, of_records.unchanged, rejected, blank)
+    return Taken(count, TraceCount(of_traces.added, of_traces.updated, waiting), last_line)
+
+
+def refuse(delivery: Delivery, record: Rejected, orders: Orders, quarantine: Quarantine) -> Rejected:
+    """Keep a record aside, and give it as it may be stored; stop at it where every record has to be good."""
+    if orders.is_strict:
+        raise UserError(
+            f"{delivery.name}, line {record.line}: {record.reason}; nothing of the file was added (--strict)"
+        )
+    stored = record if orders.redactor is None else orders.redactor.rejected(record)
+    quarantine.add(stored)
+    return stored
+
+
+def sort_in(batch: Batch, record: Found, place: int, orders: Orders) -> None:
+    """Put a record where its kind waits."""
+    what = record.what if orders.redactor is None else orders.redactor.record(record.what)
+    if isinstance(what, Trace):
+        content_hash = record.content_hash or hash_of(what)
+        batch.traces.append(Arrival(place, what, content_hash, contexts_missing(what)))
+    elif isinstance(what, Span):
+        batch.spans.append((place, what))
+    else:
+        batch.scores.append((place, what))
+
+
+def hash_of(record: Trace | Span | ExportedScore) -> str:
+    """Hash what a record says, whatever the order of its keys."""
+    return blake3(SPANS.encode(record)).hexdigest(HASH_BYTES)
+
+
+def write_batch(writer: Writer, batch: Batch, number: int, orders: Orders, name: str) -> None:
+    """Lay a batch out as columns here, and have the writer append them."""
+    tables = []
+    if batch.spans:
+        staged, assembled, touched = stage_spans(batch.spans)
+        batch.traces.extend(assembled)
+        tables.append(("span", spans.span_table(staged, number)))
+        tables.append(("touched", spans.touched_table(touched)))
+    if batch.scores:
+        scores = [(place, hash_of(score), score) for place, score in batch.scores]
+        tables.append(("exported_score", spans.score_table(scores, number)))
+    if batch.rejected:
+        tables.append(("rejected_record", rejected_table(number, name, batch.rejected)))
+    arrived = trace_table(batch.traces, number, orders.group) if batch.traces else None
+
+    def append(db: duckdb.DuckDBPyConnection) -> None:
+        for table, rows in tables:
+            arrivals.append(db, table, rows)
+        if arrived is not None:
+            traces.append_traces(db, arrived)
+
+    writer.write(append)
+
+
+def stage_spans(
+    found: list[tuple[int, Span]],
+) -> tuple[list[tuple[str, str, str, str, bytes, int]], list[Arrival], list[tuple[str, int, bool]]]:
+    """Lay out a batch's spans, put together the traces they seem to make, and note how many spans each trace has."""
+    staged = []
+    by_trace: dict[str, dict[tuple[str, str], Span]] = {}
+    last_place: dict[str, int] = {}
+    for place, span in found:
+        content = SPANS.encode(span)
+        content_hash = blake3(content).hexdigest(HASH_BYTES)
+        staged.append((span.trace_id, span.span_id, span.part, content_hash, content, place))
+        by_trace.setdefault(span.trace_id, {})[span.span_id, span.part] = span
+        last_place[span.trace_id] = place
+    assembled, touched = [], []
+    for trace_id, steps in by_trace.items():
+        arrival = put_together(list(steps.values()), last_place[trace_id])
+        touched.append((trace_id, len(steps), arrival is not None))
+        if arrival is not None:
+            assembled.append(arrival)
+    return staged, assembled, touched
+
+
+def put_together(steps: list[Span], line: int) -> Arrival | None:
+    """Make a trace of its spans; None while it has no question or no time."""
+    made = assemble(steps)
+    return Arrival(line, made.trace, hash_of(made.trace), made.contexts_missing) if made.trace else None
+
+
+def put_pieces_together(db: duckdb.DuckDBPyConnection, writer: Writer, number: int, orders: Orders, line: int) -> int:
+    """Make those traces again whose spans came in several batches or files. Gives how many traces still wait."""
+    waiting = 0
+    if spans.traces_in_pieces(db, number):
+        for some in spans.read_pieces(db):
+            batch = Batch()
+            for _, contents in some:
+                line += 1
+                arrival = put_together([SPAN.decode(content) for content in contents], line)
+                if arrival is None:
+                    waiting += 1
+                else:
+                    batch.traces.append(arrival)
+            write_batch(writer, batch, number, orders, "")
+            writer.wait()
+    return waiting + spans.count_waiting(db)
+
+
+def now() -> datetime:
+    """The time, in UTC, as the warehouse stores it."""
+    return datetime.now(UTC).replace(tzinfo=None)

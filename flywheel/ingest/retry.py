@@ -1,0 +1,77 @@
+"""Rejected records tried again after a fix: of Flywheel, of a limit, of a mapping, or of the kept record itself."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from eval.errors import UserError
+from flywheel.ingest import FileCount, How, add_file, mapped_by
+from flywheel.ingest.quarantine import Kept, read_kept
+from flywheel.sources import Format, mapped, named
+from flywheel.sources.delivery import Delivery
+from flywheel.sources.mapping import Mapping
+from flywheel.sources.records import Blank, Found, Record, Rejected
+
+
+class NothingMendedError(Exception):
+    """Not one record of a quarantine file can be read now."""
+
+
+def retry(db: duckdb.DuckDBPyConnection, path: Path, how: How) -> FileCount:
+    """Try the records of one quarantine file again; those that are good now leave it for the warehouse.
+
+    Where none is, the file stays as it is.
+    """
+    kept = list(read_kept(path))
+    if not kept:
+        raise UserError(f"{path} holds no records; delete it")
+    delivery = Delivery(path, how.limits, name=kept[0].file)
+    form = Format(kept[0].format, "record", lambda _: None, lambda _: read_again(kept, delivery, how))
+    try:
+        counted = add_file(db, delivery, form, "it was quarantined", replace(how, again=True))
+    except NothingMendedError:
+        return FileCount(
+            path, kept[0].file, kept[0].format, failure=f"{path.name}: none of {len(kept)} can be read yet"
+        )
+    path.unlink()
+    return replace(counted, path=path)
+
+
+def read_again(kept: list[Kept], delivery: Delivery, how: How) -> Iterator[Record]:
+    """Yield what the records of a quarantine file give now, at the place where they once stood."""
+    delivery.skim()
+    is_mended = False
+    with tempfile.TemporaryDirectory(prefix="flywheel-") as folder:
+        for one in kept:
+            for record in records_of(one, Path(folder) / "record.json", how):
+                is_mended = is_mended or isinstance(record, Found)
+                yield record
+    if not is_mended:
+        raise NothingMendedError
+
+
+def records_of(one: Kept, path: Path, how: How) -> Iterator[Record]:
+    """Read one kept record as a file of its own."""
+    form = format_again(one.format, how.mapping)
+    if not one.whole or form is None:
+        yield Rejected(one.line, one.reason, one.raw, one.whole)
+        return
+    path.write_bytes(one.raw)
+    for record in form.read(Delivery(path, how.limits, name=one.file)):
+        match record:
+            case Found():
+                yield replace(record, line=one.line)
+            case Rejected():
+                yield Rejected(one.line, record.reason, one.raw)
+            case Blank():
+                yield Rejected(one.line, "there is nothing in it", one.raw)
+
+
+def format_again(name: str, mapping: Mapping | None) -> Format | None:
+    """Give the format that a record was read as; None for a mapped one without its mapping."""
+    if name != mapped.NAME:
+        return named(name)
+    return mapped_by(mapping) if mapping else None
