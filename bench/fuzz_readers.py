@@ -7,7 +7,6 @@ Example: python bench/fuzz_readers.py --seconds 120 --seed 1
 """
 
 import argparse
-import faulthandler
 import json
 import random
 import resource
@@ -32,7 +31,6 @@ def fuzz(seconds: float, seed: int, folder: Path, keep: Path | None) -> tuple[di
     files = 0
     while time.monotonic() < ends:
         files += 1
-        faulthandler.dump_traceback_later(60, exit=True)
         origin = rng.choice(seeds)
         path = folder / origin.name
         path.write_bytes(mutated(origin, rng, rng.choice(seeds)))
@@ -54,7 +52,8 @@ def main() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tallies, files = fuzz(given.seconds, given.seed, Path(folder), given.keep)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-    print(f"\n{'reader':20}{'inputs':>9}{'found':>9}{'rejected':>10}{'blank':>9}{'refused':>9}{'slowest s':>11}{'failures':>10}")
+    print(f"\n{'reader':20}{'inputs':>9}{'found':>9}{'rejected':>10}{'blank':>9}{'refused':>9}{'slowest s':>11}"
+          f"{'failures':>10}")  # fmt: skip
     for name, tally in tallies.items():
         print(f"{name:20}{tally.inputs:>9,}{tally.found:>9,}{tally.rejected:>10,}{tally.blank:>9,}{tally.refused:>9,}"
               f"{tally.slowest:>11.2f}{len(tally.failures):>10}")  # fmt: skip

@@ -74,11 +74,17 @@ def inputs_of(job: Job) -> str:
 def signals(job: Job) -> Said:
     """Cheap signals of every trace."""
     count = add_signals(job.db, job.week, job.workspace.settings.triage)
-    return Said(
+    rare = {
+        "with an injected instruction": count.injections,
+        "with a number of a person in the answer": count.pii_leaks,
+        "whose passages the export left out": count.contexts_missing,
+    }
+    said = [
         f"{count.errors} errors, {count.slow} slow, {count.empty_retrieval} with nothing retrieved, "
         f"{count.abstentions} abstained, {count.negative_feedback} disliked",
-        asdict(count),
-    )
+        *(f"{number} {name}" for name, number in rare.items() if number),
+    ]
+    return Said(", ".join(said), asdict(count))
 
 
 def score(job: Job) -> Said:

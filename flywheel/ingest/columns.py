@@ -1,7 +1,6 @@
 """Traces as Arrow columns, in the order of the warehouse's `trace` table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,8 +14,7 @@ TEXTS = ("session_id", "user_id", "tenant_id", "environment")
 NO_CONTEXTS: list[RetrievedContext] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A trace as it arrived: the line it stands on, a hash of its content, and whether its passages are missing.
 
     They are missing where the delivery says nothing of passages, or leaves out the text of one, and there is an

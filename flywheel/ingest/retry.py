@@ -63,7 +63,7 @@ def records_of(one: Kept, path: Path, how: How) -> Iterator[Record]:
     for record in form.read(Delivery(path, how.limits, name=one.file)):
         match record:
             case Found():
-                yield replace(record, line=one.line)
+                yield Found(one.line, record.what, record.content_hash)
             case Rejected():
                 yield Rejected(one.line, record.reason, one.raw)
             case Blank():

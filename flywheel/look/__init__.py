@@ -15,7 +15,9 @@ from flywheel.ingest import FileCount
 from flywheel.look import advice, human, measure, observed
 from flywheel.look.choose import Chosen, ModeSeen, choose
 from flywheel.look.findings import FileFinding, Findings, ModeFinding, Shown, ToLabel
+from flywheel.look.human import HumanVerdicts
 from flywheel.look.measure import Export, Taken
+from flywheel.look.observed import Observed
 from flywheel.report.wording import count_of
 from flywheel.warehouse import modes as mode_rows
 from flywheel.warehouse import open_warehouse
@@ -27,6 +29,9 @@ __all__ = ["Export", "Findings", "look"]
 MOST_MODES = 12
 EXEMPLARS = 3
 MOST_LOOSE = 8
+NO_MODE = ("slow", "negative_feedback")
+"""Flags that say nothing of the answer itself: they are grouped into no mode."""
+
 FEW_MODES = 3
 """With fewer modes than that, flagged traces that stand alone are listed too."""
 
@@ -94,16 +99,7 @@ def gather(
     mask = mask_of(workspace.settings.governance)
     traces = observed.observe(db)
     triage, threshold = figures["triage"], float(figures["triage"]["threshold"])
-    said = human.read_scores(observed.human_scores(db))
-    if stars := human.star_verdicts(traces, workspace.settings.triage.low_rating):
-        said.verdicts[human.RATING] = stars
-        said.readings[human.RATING] = "1 to 5 stars, 4 and 5 are good"
-        said.dislikes.update(
-            {one.trace_id: f"{one.rating} of 5 stars" for one in traces if stars.get(one.trace_id) == "bad"}
-        )
-    for one in traces:
-        if one.is_negative_feedback:
-            said.dislikes.setdefault(one.trace_id, "a score of the source tool")
+    said = hear(db, traces, workspace.settings.triage.low_rating)
     found = [mode for mode in mode_rows.modes_of_week(db, week) if mode["size"] > 1]
     chosen = choose(
         traces,
@@ -114,9 +110,7 @@ def gather(
         lambda trace_ids: observed.texts(db, trace_ids),
         np.random.default_rng(measure.seed_of(db, week)),
     )
-    grouped = mode_rows.mode_of_traces(db, week)
-    large = {mode["mode_id"] for mode in found}
-    alone = [one.trace_id for one in traces if one.is_flagged and grouped.get(one.trace_id) not in large]
+    alone = stands_alone(traces, mode_rows.mode_of_traces(db, week), {mode["mode_id"] for mode in found})
     loose = alone[:MOST_LOOSE] if len(found) < FEW_MODES else []
     exemplars = [one for mode in found[:MOST_MODES] for one in mode["exemplars"][:EXEMPLARS]]
     shown = observed.show_traces(db, sorted({*exemplars, *loose, *(one.trace_id for one in chosen)}), mask)
@@ -146,6 +140,27 @@ def gather(
         next_steps=advice.next_steps(workspace, export, weeks),
         notes=(*notes, *more_notes(db, taken, found)),
     )
+
+
+def hear(db: duckdb.DuckDBPyConnection, traces: list[Observed], low_rating: int) -> HumanVerdicts:
+    """Read what people said in the source tool, and the stars that users gave."""
+    said = human.read_scores(observed.human_scores(db))
+    if stars := human.star_verdicts(traces, low_rating):
+        said.verdicts[human.RATING] = stars
+        said.readings[human.RATING] = "1 to 5 stars, 4 and 5 are good"
+        said.dislikes.update(
+            {one.trace_id: f"{one.rating} of 5 stars" for one in traces if stars.get(one.trace_id) == "bad"}
+        )
+    for one in traces:
+        if one.is_negative_feedback:
+            said.dislikes.setdefault(one.trace_id, "a score of the source tool")
+    return said
+
+
+def stands_alone(traces: list[Observed], mode_of: dict[str, str], modes: set[str]) -> list[str]:
+    """Name the flagged traces that were compared with the others, and resemble none."""
+    compared = (one for one in traces if one.is_flagged and one.failure_type not in NO_MODE)
+    return [one.trace_id for one in compared if mode_of.get(one.trace_id) not in modes]
 
 
 def detector_told() -> str:

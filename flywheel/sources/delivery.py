@@ -324,7 +324,7 @@ class Tapped(RawIOBase):
 
 
 def is_text(raw: bytes) -> bool:
-    """Say whether a record, kept and given again as a file of its own, is taken for text and not for something packed.
+    """Say whether a record, given again as a file of its own, is taken for what it is and not for something packed.
 
     Where it is not, no retry could read it.
     """
@@ -384,7 +384,7 @@ def columns_of(delivery: Delivery) -> tuple[str, ...]:
 
     try:
         return tuple(parquet.read_schema(delivery.path).names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise UserError(
             f"{delivery.name} is a damaged Parquet file ({str(error)[:200]}); nothing was added, deliver it again"
         ) from error

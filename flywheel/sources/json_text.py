@@ -29,7 +29,8 @@ def nests_deeper(text: bytes, levels: int) -> bool:
 def without_pairs(brackets: bytes, levels: int) -> bytes:
     """Take away pairs of brackets that hold nothing, `levels` times over."""
     for _ in range(levels):
-        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        # A pair becomes a mark first: taken away at once, it would let the pair around it close in the same round.
+        fewer = brackets.replace(b"{}", b"-").replace(b"[]", b"-").translate(None, b"-")
         if len(fewer) == len(brackets):
             break
         brackets = fewer

@@ -9,7 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from flywheel.sources import conventions
-from flywheel.sources.delivery import KEPT_OF_A_LONG_LINE, Delivery, Head
+from flywheel.sources.delivery import KEPT_OF_A_LONG_LINE, Delivery, Head, is_text
 from flywheel.sources.json_text import without_nul
 from flywheel.sources.raw_span import ERROR_CODES, Event, RawSpan, moment_of, what_is_wrong
 from flywheel.sources.records import Blank, Found, Record, Rejected
@@ -82,7 +82,7 @@ def read(delivery: Delivery) -> Iterator[Record]:
                 reason = f"the protobuf is cut off or damaged: {error}"
         if reason:
             place += 1
-            yield Rejected(place, reason, message[:KEPT_OF_A_LONG_LINE], whole=len(message) <= KEPT_OF_A_LONG_LINE)
+            yield refused(place, reason, message)
             continue
         before = place
         for group in request.resource_spans:
@@ -93,8 +93,15 @@ def read(delivery: Delivery) -> Iterator[Record]:
                     yield from span_records(place, span, group, resource)
         if place == before:
             place += 1
-            yield Rejected(place, "it holds no span", message[:KEPT_OF_A_LONG_LINE],
-                           whole=len(message) <= KEPT_OF_A_LONG_LINE)  # fmt: skip
+            yield refused(place, "it holds no span", message)
+    if not place:
+        yield Blank(1)
+
+
+def refused(place: int, reason: str, message: bytes) -> Rejected:
+    """Reject a request, of which only the beginning is kept where it is long."""
+    is_whole = len(message) <= KEPT_OF_A_LONG_LINE and is_text(message)
+    return Rejected(place, reason, message[:KEPT_OF_A_LONG_LINE], whole=is_whole)
 
 
 def messages_in(document: bytes) -> Iterator[tuple[bytes, str]]:

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeGuard
 
 import msgspec
 
+from flywheel.sources.json_text import without_nul
 from flywheel.sources.passages import passages_in
 from flywheel.sources.python_text import read_python
 from flywheel.sources.records import Turn
@@ -102,6 +103,8 @@ def decoded(value: Any) -> Any:
             return value
         try:
             inner = msgspec.json.decode(text)
+            if "\\u0000" in text:
+                inner = without_nul(inner)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return value if (read := read_python(text)) is None else read
         value = inner

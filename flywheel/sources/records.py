@@ -74,8 +74,7 @@ class ExportedScore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """A record that was understood, and the line, row or place (from 1) where it stands in its file.
 
     `content_hash` is that of its bytes, where the reader has it at hand; '' leaves it to whoever stores the record.

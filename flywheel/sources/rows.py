@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from eval.errors import UserError
-from flywheel.sources.delivery import KEPT_OF_A_LONG_LINE, Delivery, Head
+from flywheel.sources.delivery import KEPT_OF_A_LONG_LINE, Delivery, Head, is_text
 from flywheel.sources.json_text import BOM
 from flywheel.sources.records import Blank, Rejected
 from flywheel.sources.vendor_fields import objects_of
@@ -90,7 +90,8 @@ class TextLines:
         row = b"\n".join(self.pulled)
         if self.size > self.delivery.limits.line_bytes + 1:
             return Rejected(self.line, reason, row[:KEPT_OF_A_LONG_LINE], whole=False)
-        return Rejected(self.line, reason, self.header + row)
+        alone = self.header + row
+        return Rejected(self.line, reason, alone, whole=is_text(alone))
 
     def keep_header(self) -> None:
         """Take the row that was pulled last for the header."""
@@ -188,7 +189,12 @@ def parquet_rows(delivery: Delivery, columns: Iterable[str] | None) -> Iterator[
                     for record in records_of(batch):
                         place += 1
                         yield parquet_row(place, record, delivery.limits.nesting)
-    except (pa.ArrowException, OSError) as error:
+            if place != file.metadata.num_rows:
+                raise UserError(
+                    f"{delivery.name}: the Parquet file is damaged (it counts {file.metadata.num_rows} rows and holds "
+                    f"{place}); deliver it again"
+                )
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise UserError(
             f"{delivery.name}, after row {place}: the Parquet file is damaged ({str(error)[:200]}); deliver it again"
         ) from error
@@ -226,11 +232,11 @@ def plain(value: Any, levels: int) -> Any:
     if levels == 0:
         raise ValueError("the row nests too deep")
     if isinstance(value, dict):
-        return {str(key): plain(inner, levels - 1) for key, inner in value.items()}
+        return {str(key).replace("\x00", ""): plain(inner, levels - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner, levels - 1) for inner in value]
     if isinstance(value, datetime):  # also pandas' own, which counts nanoseconds
         return datetime.combine(value.date(), value.time(), value.tzinfo)
     if isinstance(value, Decimal):
         return float(value) if value.is_finite() else None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).replace("\x00", "")

@@ -183,8 +183,8 @@ def check_reader(name: str, form: Format, path: Path, tally: Tally) -> None:
     count(records, tally)
     if wrong := lost(name, delivery, path, records):
         tally.failures.setdefault("lost", wrong)
-    for wrong in unstorable(records):
-        tally.failures.setdefault(wrong[0], wrong[1])
+    for kind, detail in unstorable(records):
+        tally.failures.setdefault(kind, detail)
     kept = {(record.reason[:40], record.raw[:1]): record
             for record in records if isinstance(record, Rejected) and record.whole}  # fmt: skip
     again = path.with_name("again.json")
@@ -265,9 +265,9 @@ def unstorable(records: list[Record]) -> Iterator[tuple[str, str]]:
     found = [(place, record) for place, record in enumerate(records, start=1) if isinstance(record, Found)]
     for _, record in found:
         yield from wrong_in(record.what)
-    for record in records:
-        if isinstance(record, Rejected) and not record.reason.isprintable():
-            record.reason.encode()
+    for refused in records:
+        if isinstance(refused, Rejected) and (wrong := wrong_value("reason", refused.reason)):
+            yield f"{wrong} in a reason", repr(refused.reason)[:200]
     spans = [(place, record.what) for place, record in found if isinstance(record.what, Span)]
     scores = [(place, hash_of(record.what), record.what) for place, record in found
               if isinstance(record.what, ExportedScore)]  # fmt: skip

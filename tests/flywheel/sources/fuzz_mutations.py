@@ -47,7 +47,8 @@ BY_HAND = ("NaN", "Infinity", "-Infinity", "1e999", "-0", "1e-999", "9" * 400, "
            '{"a":1,"a":2}', '[1,]', "'a'", '"a\tb"')  # fmt: skip
 TEXTS = ("", " ", "\n", "\x00", "a\x00", "\u2028", "\u2029x", "\ufeff", "\u202eabc\u202c", "\ud800", "\udfff\ud800",
          "\U0010ffff", "e\u0301" * 40, "\x1b[31m", "\x85", "x" * 513, "x" * 1025, "y" * 70_000, "0" * 32, "NaN", "nan",
-         "inf", "-1", "1e999", "9" * 400, "٣", "²", "true", "null", "None", "{}", "[]", '""', "[", "{'", '["a', "{'a': 1",
+         "inf", "-1", "1e999", "9" * 400, "٣", "²", "true", "null", "None", "{}", "[]", '""', "[", "{'", '["a',
+         "{'a': 1",
          "{'role': 'user', 'content': '\\ud800'}", "{'a': '\\x00'}", "['\\U0011ffff']", '{"a": "\\u0000"}',
          '{"content": "\\ud800"}', '[{"role": "user", "content": "a\\u0000b"}]', '"\\"\\\\\\"x\\\\\\"\\""',
          '{"question": "\\u0000"}', "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00",
@@ -55,7 +56,8 @@ TEXTS = ("", " ", "\n", "\x00", "a\x00", "\u2028", "\u2029x", "\ufeff", "\u202ea
          "1969-12-31T23:59:59Z", "2026-11-03T10:00:00.123456789123Z", "AAAAAAAAAAE=", "AAAAAAAAAAAAAAAAAAAAAA==",
          "=cmd|' /C calc'!A0", "../../etc/passwd", "<script>alert(1)</script>", "retriever", "LLM", "ERROR",
          "\\N", "," * 50, '"' * 51)  # fmt: skip
-VALUES = (None, True, False, {}, [], [[]], [None], [{}], {"": ""}, {"a": None}, ["a", "b"], [["user", "hi"]],
+VALUES: tuple[Any, ...] = (None, True, False, {}, [], [[]], [None], [{}], {"": ""}, {"a": None}, ["a", "b"],
+          [["user", "hi"]],
           {"role": "user"}, {"content": None}, [{"role": "user", "content": [{"type": "text", "text": "x"}]}],
           [{"id": None, "text": ""}], [{"document": {"id": 1}}], {"value": {"value": {"value": "x"}}}, {"data": []},
           {"spans": []}, [["a", 1]], [[1, 2], "x"], {"a" * 600: 1}, {"\x00": "\x00"}, {"\ud800": 1})  # fmt: skip
@@ -120,7 +122,9 @@ def changed(value: Any, rng: random.Random) -> Any:
     elif action < 0.7 and isinstance(holder, dict):
         holder[TWICE + str(key)] = rng.choice((held, oddity(rng)))
     elif action < 0.75 and isinstance(holder, dict):
-        holder[rng.choice((str(key).swapcase(), key + "\x00", key + ".0", "9" * 30, key + ".99999999999999999999"))] = held
+        holder[rng.choice((str(key).swapcase(), key + "\x00", key + ".0", "9" * 30, key + ".99999999999999999999"))] = (
+            held
+        )
     elif action < 0.85:
         holder[key] = {str(k): v for k, v in enumerate(held)} if isinstance(held, list) else [held]
     elif action < 0.92:
@@ -150,7 +154,9 @@ def json_file(seed: Seed, rng: random.Random) -> bytes:
     if layout < 0.15:
         return b"[" + b",".join(texts) + b"]"
     if layout < 0.3:
-        texts.insert(rng.randrange(len(texts) + 1), rng.choice((b"", b" ", b"{}", b"[]", b"null", b"\xff", b"\x00", b"{")))
+        texts.insert(
+            rng.randrange(len(texts) + 1), rng.choice((b"", b" ", b"{}", b"[]", b"null", b"\xff", b"\x00", b"{"))
+        )
     if layout < 0.5:
         texts = [text.replace(b"\n", b"") for text in texts] * 2
     return b"\n".join(texts) + (b"\n" if rng.random() < 0.6 else b"")
@@ -166,7 +172,11 @@ def csv_file(seed: Seed, rng: random.Random) -> bytes:
     data = as_csv(rows, rng.choice(",,;\t"))
     for _ in range(rng.choice((0, 0, 1, 3))):
         place = rng.randrange(len(data))
-        data = data[:place] + rng.choice((b'"', b",", b"\n", b"\r", b"\r\n", b"\x00", b"\xff", b'""', b"\n,,\n")) + data[place:]
+        data = (
+            data[:place]
+            + rng.choice((b'"', b",", b"\n", b"\r", b"\r\n", b"\x00", b"\xff", b'""', b"\n,,\n"))
+            + data[place:]
+        )
     return data
 
 
@@ -259,7 +269,9 @@ def damaged(data: bytes, rng: random.Random, other: bytes) -> bytes:
                  b"PAR1", b"\xe2\x80\xa8", b"\n\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")  # fmt: skip
         return data[:place] + rng.choice(noise) + data[place:]
     if action < 0.85:
-        return rng.choice((b"\xef\xbb\xbf", b"\xff\xfe", b"\n\n", b" ", b"\x1f\x8b", b"PAR1", b"\x00\x00\x00\x00")) + data
+        return (
+            rng.choice((b"\xef\xbb\xbf", b"\xff\xfe", b"\n\n", b" ", b"\x1f\x8b", b"PAR1", b"\x00\x00\x00\x00")) + data
+        )
     return packed(data, rng)
 
 

@@ -15,8 +15,14 @@ from pyarrow import parquet
 
 from flywheel.sources.otlp_json import camel
 from flywheel.trace import Feedback, RetrievedContext, Trace
-from tests.flywheel.sources import test_langfuse, test_langsmith, test_mlflow, test_phoenix, test_trulens
+from tests.flywheel.sources import test_langfuse, test_langsmith, test_mlflow
+from tests.flywheel.sources import test_phoenix as untyped_phoenix
+from tests.flywheel.sources import test_trulens as untyped_trulens
 from tests.flywheel.sources.made_spans import START, otlp_span, pairs, request
+
+test_phoenix: Any = untyped_phoenix
+test_trulens: Any = untyped_trulens
+snake: Any = test_langfuse.snake
 
 QUESTION, ANSWER = "When does the ferry leave?", "At nine."
 
@@ -96,9 +102,7 @@ def in_snake_case(value: Any) -> Any:
         return [in_snake_case(item) for item in value]
     if not isinstance(value, dict):
         return value
-    snake = {
-        "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in key): key for key in value
-    }
+    snake = {"".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in key): key for key in value}
     assert all(camel({written: 0}) == {key: 0} for written, key in snake.items())
     return {written: in_snake_case(value[key]) for written, key in snake.items()}
 
@@ -171,7 +175,7 @@ ANYBODYS = (
 
 def table_seeds() -> list[Seed]:
     """Tables of Phoenix, Langfuse and anybody, which become CSV and Parquet."""
-    langfuse = [[test_langfuse.snake(row)] for row in (test_langfuse.ROOT, test_langfuse.CALL, test_langfuse.SCORE)]
+    langfuse = [[snake(row)] for row in (test_langfuse.ROOT, test_langfuse.CALL, test_langfuse.SCORE)]
     tables = {"phoenix": test_phoenix.union(test_phoenix.ROWS), "anybody": [*ANYBODYS]} | {
         f"langfuse-{place}": rows for place, rows in enumerate(langfuse)
     }

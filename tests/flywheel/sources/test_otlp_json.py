@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eval.errors import UserError
 from flywheel.sources import otlp_json
-from flywheel.sources.delivery import Delivery
+from flywheel.sources.delivery import Delivery, Value
 from flywheel.sources.records import Blank, ExportedScore, Found, Rejected, Span
 from tests.flywheel.sources.made_spans import SPAN_ID, START, TRACE_ID, again, otlp_span, pairs, request, written
 
@@ -362,3 +362,21 @@ def test_no_damage_stops_the_reader(tmp_path, noise, place):
     except UserError:
         return
     assert items
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"traceId": ""},
+        {"attributes": 7},
+        {"startTimeUnixNano": "-5", "events": [{"timeUnixNano": "soon"}]},
+        {"name": None},
+    ],
+)
+@pytest.mark.parametrize("key", ["resourceSpans", "resource_spans", "batches"])
+def test_a_request_read_at_once_gives_what_its_spans_give_one_by_one(key, broken):
+    scope = {"spans": [otlp_span(), otlp_span() | broken]}
+    with_logs = logs(log("gen_ai.choice", {"content": "At nine."}))
+    for more in ({}, {"instrumentationLibrarySpans": [scope]}, with_logs):
+        value = Value(1, json.dumps({key: [{"scopeSpans": [scope]}], **more}).encode())
+        assert list(otlp_json.records_in(value)) == list(otlp_json.single_records(value))
