@@ -27,13 +27,13 @@ class Settled:
 
 
 def append(db: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    """Append an Arrow table whose columns are named like the table's, in one scan."""
-    names = ", ".join(f'"{name}"' for name in rows.column_names)
-    db.register("arriving", rows)
-    try:
-        db.execute(f"insert into {table} ({names}) select {names} from arriving")
-    finally:
-        db.unregister("arriving")
+    """Append an Arrow table that has a column of each name in the table, in one scan.
+
+    A relation, and not a registered view: DuckDB holds on to what a view shows until the transaction ends.
+    """
+    names = db.execute("select column_name from duckdb_columns() where table_name = ? order by column_index", [table])
+    order = ", ".join(f'"{name}"' for (name,) in names.fetchall())
+    db.from_arrow(rows).project(order).insert_into(table)
 
 
 def settle(db: duckdb.DuckDBPyConnection, table: str, key: tuple[str, ...], delivery: int) -> Settled:

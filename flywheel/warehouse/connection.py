@@ -66,6 +66,7 @@ def connect(path: Path, settings: Warehouse) -> duckdb.DuckDBPyConnection:
     )
     db.execute("use warehouse")
     db.execute(f"set force_compression = '{COMPRESSION}'")
+    db.execute("set write_buffer_row_group_count = 1")
     if has_setting(db, "timezone"):
         db.execute("set timezone = 'UTC'")
     db.execute("set enable_progress_bar = false")

@@ -18,17 +18,12 @@ CONTENT: Final = (
 
 
 def append_traces(db: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
-    """Append traces in one Arrow scan, as their first revision; `settle_traces` follows."""
-    db.register("arriving", rows)
-    try:
-        db.execute(
-            f"""
-            insert into trace (trace_id, revision, content_hash, week, delivery, line, {CONTENT})
-            select trace_id, 1, content_hash, strftime("timestamp", '%G-W%V'), delivery, line, {CONTENT} from arriving
-            """
-        )
-    finally:
-        db.unregister("arriving")
+    """Append traces in one Arrow scan, as their first revision; `settle_traces` follows.
+
+    A relation, and not a registered view: DuckDB holds on to what a view shows until the transaction ends.
+    """
+    columns = f"trace_id, 1, content_hash, strftime(\"timestamp\", '%G-W%V'), {CONTENT}, delivery, line"
+    db.from_arrow(rows).project(columns).insert_into("trace")
 
 
 def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int) -> Settled:

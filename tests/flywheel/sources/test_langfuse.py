@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from eval.errors import UserError
 from flywheel.sources import langfuse
-from flywheel.sources.delivery import Delivery
 from flywheel.sources.records import Found, Rejected
 from flywheel.trace import RetrievedContext
 from tests.flywheel.sources.test_payload import trees

@@ -13,7 +13,6 @@ from flywheel.sources import phoenix
 from flywheel.sources.assemble import assemble
 from flywheel.sources.delivery import Delivery
 from flywheel.sources.records import Blank, ExportedScore, Found, Rejected, Span
-from flywheel.sources.suggest import explain_unknown
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 TRACE = "a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4"
