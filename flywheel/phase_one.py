@@ -11,11 +11,11 @@ from flywheel.labels import draws as label_draws
 from flywheel.plan import draw_week
 from flywheel.recalibrate import detector_for
 from flywheel.scoring import score_week
-from flywheel.signals import add_signals
+from flywheel.signals import add_signals, disliked_in_export
 from flywheel.trace import week_title
 from flywheel.triage import triage_week
 from flywheel.under_test import chosen_metrics
-from flywheel.warehouse import draws, modes, traces
+from flywheel.warehouse import draws, modes, spans, traces
 from flywheel.week import (
     Event,
     Job,
@@ -78,6 +78,7 @@ def signals(job: Job) -> Said:
         "with an injected instruction": count.injections,
         "with a number of a person in the answer": count.pii_leaks,
         "whose passages the export left out": count.contexts_missing,
+        "disliked in the tool that they came from": count.disliked_in_export,
     }
     said = [
         f"{count.errors} errors, {count.slow} slow, {count.empty_retrieval} with nothing retrieved, "
@@ -177,14 +178,19 @@ def planned_half_width(job: Job) -> float | None:
 
 
 def choose_exemplars(job: Job, most: int, drawn: set[str]) -> list[tuple[str, int, str]]:
-    """Pick the first exemplar of each of the largest modes, beside the draw and outside every rate."""
+    """Pick an exemplar of each of the largest modes, beside the draw and outside every rate.
+
+    It is the first that a person disliked in the tool that it came from, else the first.
+    """
     chosen: list[tuple[str, int, str]] = []
+    disliked = disliked_in_export(job.db, job.week)
     revisions = dict(traces.rows(job.db, job.week, "trace_id", "revision"))
     for mode in modes.modes_of_week(job.db, job.week):
         fresh = [trace_id for trace_id in mode["exemplars"] if trace_id not in drawn]
         if fresh and len(chosen) < most:
             reason = f"exemplar of the failure mode {mode['mode_id']} ({mode['title']}); outside every rate"
-            chosen.append((fresh[0], revisions[fresh[0]], reason))
+            first = next((trace_id for trace_id in fresh if trace_id in disliked), fresh[0])
+            chosen.append((first, revisions[first], reason))
     return chosen
 
 
@@ -208,13 +214,18 @@ def report(job: Job) -> Said:
     return Said(in_workspace(job, write_week_report(job, PHASE)))
 
 
+def signals_inputs(job: Job) -> object:
+    """What the signals depend on beside the traces: their settings, and scores, which may arrive later and alone."""
+    return [settings_of("triage")(job), spans.scores_fingerprint(job.db, job.week)]
+
+
 def modes_inputs(job: Job) -> object:
     """What the modes depend on: their settings, what is masked, and the modes of the weeks before."""
     return [settings_of("modes", "governance")(job), modes.registry_hash(job.db, job.week)]
 
 
 STEPS: tuple[Step, ...] = (
-    Step("signals", signals, settings_of("triage")),
+    Step("signals", signals, signals_inputs),
     Step("score", score, settings_of("scoring")),
     Step("triage", triage, settings_of("triage")),
     Step("modes", group_modes, modes_inputs),

@@ -32,7 +32,7 @@ class Ingest(Section):
     """`group` is the path of the field that names a trace's source document or session: the unit of resampling.
 
     A file that is one JSON document has to fit into `max_document_bytes`; an archive may unpack to `max_unpacking`
-    times its size.
+    times its size. A line of JSON in a format of others may hold many records, and `max_envelope_bytes`.
     """
 
     group: str = "session_id"
@@ -40,6 +40,7 @@ class Ingest(Section):
     max_document_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
     max_nesting: int = Field(default=64, gt=0)
     max_unpacking: int = Field(default=200, gt=0)
+    max_envelope_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
 
 
 class Warehouse(Section):

@@ -39,6 +39,7 @@ SIGNALS = (
     "is_negative_feedback",
     "is_injection",
     "is_contexts_missing",
+    "is_disliked_in_export",
 )
 
 BAD_IN_ITSELF = ("bad", "incorrect", "wrong", "thumbs_down", "down", "dislike", "disliked", "unhelpful", "👎")
@@ -63,6 +64,7 @@ class SignalCount:
     injections: int = 0
     pii_leaks: int = 0
     contexts_missing: int = 0
+    disliked_in_export: int = 0
 
 
 def add_signals(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> SignalCount:
@@ -71,8 +73,8 @@ def add_signals(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> S
     `overlap` is the share of the answer's distinct words of four characters or more that some passage holds,
     from 0 to 1; null where there is no such word or no passage, or where the export left passages out.
     `is_injection` is a first look at the question, not a verdict. `is_pii_leak` is an answer with a payment card
-    number, an IBAN or a national identity number that the question does not hold. `is_negative_feedback` is a low
-    rating, or a person's exported score that says so (`disliked_sql`).
+    number, an IBAN or a national identity number that the question does not hold. `is_disliked_in_export` is a
+    person's exported score that says that the answer was bad (`disliked_sql`): nothing that makes a rate reads it.
     """
     db.execute("delete from signal where week = ?", [week])
     found = pa.concat_tables(signals_of(db, week, settings))
@@ -90,13 +92,20 @@ def count_signals(db: duckdb.DuckDBPyConnection, week: str) -> SignalCount:
         """
         select count(*), count(*) filter (is_error), count(*) filter (is_slow), count(*) filter (is_empty_retrieval),
                count(*) filter (is_abstention), count(*) filter (is_negative_feedback), count(*) filter (is_injection),
-               count(*) filter (is_pii_leak), count(*) filter (is_contexts_missing)
+               count(*) filter (is_pii_leak), count(*) filter (is_contexts_missing),
+               count(*) filter (is_disliked_in_export)
         from signal where week = ?
         """,
         [week],
     ).fetchone()
     assert row is not None
     return SignalCount(*row)
+
+
+def disliked_in_export(db: duckdb.DuckDBPyConnection, week: str) -> frozenset[str]:
+    """Name the traces of a week that people disliked in the tool they came from: worth a look, never in a rate."""
+    rows = db.execute("select trace_id from signal where week = ? and is_disliked_in_export", [week]).fetchall()
+    return frozenset(trace_id for (trace_id,) in rows)
 
 
 def signals_of(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> Iterator[pa.Table]:
@@ -143,9 +152,10 @@ def streamed(db: duckdb.DuckDBPyConnection, week: str, settings: Triage) -> pa.R
                coalesce(latency_ms > $slow_ms, false) as is_slow,
                status = 'ok' and len(texts) = 0 and not contexts_missing as is_empty_retrieval,
                coalesce(regexp_matches(response, $abstention), false) as is_abstention,
-               coalesce(rating <= $low_rating, false) or trace_id in ({disliked_sql()}) as is_negative_feedback,
+               coalesce(rating <= $low_rating, false) as is_negative_feedback,
                {" or ".join(f"regexp_matches(plain, ${kind})" for kind in kinds)} as is_injection,
                contexts_missing as is_contexts_missing,
+               trace_id in ({disliked_sql()}) as is_disliked_in_export,
                len(texts) > 0 and not contexts_missing as has_passages,
                coalesce(response, '') || chr(10) as answer,
                case when contexts_missing then '' else coalesce(array_to_string(texts, chr(10)), '') end || chr(10)

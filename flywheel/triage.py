@@ -9,6 +9,23 @@ import duckdb
 
 from flywheel.settings import Triage
 
+REASON = """
+    case failure_type
+        when 'unsupported_claim'
+        then format('the detector gives {:.2f} that the passages do not support it', unsupported)
+        when 'pii_leak' then 'the answer holds personal data that the question does not'
+        when 'prompt_injection' then 'the question tries to give instructions'
+        when 'wrong_abstention' then 'the answer says that it cannot answer'
+        when 'empty_retrieval' then 'nothing was retrieved'
+        when 'retrieval_miss' then format('{:.0f} % of the answer''s words are in a passage', overlap * 100)
+        when 'negative_feedback' then 'the user rated it low'
+        when 'slow' then 'it took longer than the limit'
+        when 'error' then 'the pipeline failed'
+        else ''
+    end
+"""
+"""What a flag says for itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class TriageCount:
@@ -37,11 +54,12 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
     A leak comes before all that is wrong with an answer: it harms whoever it names even where the rest is right. A
     question that gives instructions hides no unsupported claim, for there the attempt may have worked; it comes
     before poor retrieval, which is to be expected of such a question, and takes the place of a wrong abstention,
-    since to decline was right. Without its passages an answer is neither unsupported nor poorly retrieved for.
+    since to decline was right. Without its passages an answer is neither unsupported nor poorly retrieved for. What
+    people said in the tool that a trace came from flags nothing: it must never enter a rate.
     """
     db.execute("delete from triage where week = ?", [week])
     db.execute(
-        """
+        f"""
         insert into triage
         with seen as (
             select s.*, case when isfinite(g.value) and not is_contexts_missing then 1 - g.value end as unsupported
@@ -69,19 +87,7 @@ def triage_week(db: duckdb.DuckDBPyConnection, week: str, settings: Triage, thre
                 when failure_type in ('negative_feedback', 'slow') then 'P3'
                 when failure_type is not null then 'P2'
             end,
-            case failure_type
-                when 'unsupported_claim'
-                then format('the detector gives {:.2f} that the passages do not support it', unsupported)
-                when 'pii_leak' then 'the answer holds personal data that the question does not'
-                when 'prompt_injection' then 'the question tries to give instructions'
-                when 'wrong_abstention' then 'the answer says that it cannot answer'
-                when 'empty_retrieval' then 'nothing was retrieved'
-                when 'retrieval_miss' then format('{:.0f} % of the answer''s words are in a passage', overlap * 100)
-                when 'negative_feedback' then 'the user rated it low'
-                when 'slow' then 'it took longer than the limit'
-                when 'error' then 'the pipeline failed'
-                else ''
-            end
+            {REASON}
         from typed
         """,
         {"week": week, "threshold": threshold, "overlap": settings.retrieval_overlap_below},

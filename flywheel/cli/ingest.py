@@ -105,7 +105,7 @@ def take_files(workspace: Workspace, paths: list[Path], asked: Asked) -> tuple[l
     how = how_asked(workspace, asked)
     with open_warehouse(workspace.warehouse, workspace.settings.warehouse) as db:
         if asked.corpus:
-            passages, completed = ingestion.add_corpus_file(db, asked.corpus, how.limits)
+            passages, completed = ingestion.add_corpus_file(db, asked.corpus, how.limits, how.orders.redactor)
             say(asked, f"{asked.corpus.name}  {passages} passages; {completed} traces gained their texts")
         total = sum(path.stat().st_size for path in files if path != STANDARD_INPUT)
         with bytes_bar("ingest", total) as bar:
@@ -129,7 +129,10 @@ def retry_all(workspace: Workspace, asked: Asked) -> list[ingestion.FileCount]:
     counted = []
     with open_warehouse(workspace.warehouse, workspace.settings.warehouse) as db:
         for path in files:
-            counted.append(retry(db, path, how_asked(workspace, asked)))
+            try:
+                counted.append(retry(db, path, how_asked(workspace, asked)))
+            except UserError as error:
+                counted.append(ingestion.FileCount(path, path.name, failure=str(error)))
             tell(asked, counted[-1])
     return counted
 
@@ -170,6 +173,7 @@ def how_asked(workspace: Workspace, asked: Asked) -> ingestion.How:
     how = ingestion.how_to(workspace.settings, workspace.traces / ingestion.QUARANTINE, is_strict=asked.is_strict)
     return replace(
         how,
+        orders=replace(how.orders, by_content=asked.again),
         form=None if asked.form == "auto" else asked.form,
         mapping=read_mapping(asked.mapping) if asked.mapping else None,
         again=asked.again,
@@ -188,10 +192,11 @@ def finish(counted: list[ingestion.FileCount], completed: int, asked: Asked) -> 
         click.echo(markdown(counted))
     elif len(counted) > 1:
         click.echo(f"total  {told(count, 'record')}{told_traces(traces)}")
-    failed = sum(one.failure is not None for one in counted)
-    nothing_taken = count.rejected and not count.added + count.updated + count.unchanged
-    if failed or nothing_taken:
+    nothing_taken = not count.added + count.updated + count.unchanged
+    if any(one.failure for one in counted) or (count.rejected and nothing_taken):
         raise click.exceptions.Exit(USAGE)
+    if counted and nothing_taken and not completed:
+        raise OperationalError("there is not one record in these files; look where the traces go")
 
 
 def tell(asked: Asked, done: ingestion.FileCount) -> None:

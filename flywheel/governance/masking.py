@@ -20,6 +20,9 @@ Mask = Callable[[str], str]
 KEPT_TEXTS = 4096
 """Masked texts that are remembered: the same passages come again and again."""
 
+LONGEST_NAME = 512
+"""Characters of a masked name: no more than the id of a trace may have."""
+
 WORD = re.compile(r"\w{2,}")
 
 
@@ -56,9 +59,16 @@ def mask_maybe(text: str | None, mask: Mask) -> str | None:
 
 
 def mask_name(name: str, mask: Mask) -> str:
-    """Mask a name that things are told apart by: one that holds personal data gets a hash, so that two stay two."""
+    """Mask a name that things are told apart by: one that holds personal data gets a hash, so that two stay two.
+
+    A masked name that is too long is cut before the hash, and masked again: what is left of a number may be another.
+    """
     masked = mask(name)
-    return name if masked == name else f"{masked}#{sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    if masked == name:
+        return name
+    told_apart = f"#{sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    room = LONGEST_NAME - len(told_apart)
+    return (masked if len(masked) <= room else mask(masked[:room])) + told_apart
 
 
 def note_mask(about: Iterable[str], mask: Mask) -> Mask:

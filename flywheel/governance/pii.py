@@ -150,21 +150,24 @@ def redacted(value: Any, recognisers: tuple[Recogniser, ...], levels: int) -> An
     if levels <= 0:
         return FILL
     if isinstance(value, dict):
-        masked: dict[Any, Any] = {}
-        for key, held in value.items():
-            masked[free_key(redact(key, recognisers) if isinstance(key, str) else key, masked)] = redacted(
-                held, recognisers, levels - 1
-            )
-        return masked
+        names = redacted_keys(value, recognisers)
+        return {names[key]: redacted(held, recognisers, levels - 1) for key, held in value.items()}
     return [redacted(held, recognisers, levels - 1) for held in value]
 
 
-def free_key(key: Any, taken: Mapping[Any, Any]) -> Any:
-    """Number a key that is taken already."""
-    number, free = 2, key
-    while free in taken:
-        number, free = number + 1, f"{key} ({number})"
-    return free
+def redacted_keys(keys: Iterable[Any], recognisers: tuple[Recogniser, ...]) -> dict[Any, Any]:
+    """Mask keys; those that come to look alike are numbered, the same way in whatever order they stand."""
+    named: dict[Any, Any] = {}
+    taken: set[Any] = set()
+    numbers: dict[Any, int] = {}
+    for key in sorted(keys, key=str):
+        masked = free = redact(key, recognisers) if isinstance(key, str) else key
+        while free in taken:
+            numbers[masked] = numbers.get(masked, 1) + 1
+            free = f"{masked} ({numbers[masked]})"
+        taken.add(free)
+        named[key] = free
+    return named
 
 
 def redacted_number(number: int, recognisers: tuple[Recogniser, ...]) -> int | str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 from blake3 import blake3
+from xxhash import xxh3_64_hexdigest
 
 from eval.errors import UserError
 from flywheel.ingest.corpus import add_corpus_file
@@ -76,7 +77,13 @@ class How:
 def how_to(settings: Settings, quarantine: Path, *, is_strict: bool = False) -> How:
     """Take the limits, the unit of resampling, and what may be stored from the settings."""
     taken = settings.ingest
-    limits = Limits(taken.max_line_bytes, taken.max_document_bytes, taken.max_nesting, taken.max_unpacking)
+    limits = Limits(
+        taken.max_line_bytes,
+        taken.max_document_bytes,
+        taken.max_nesting,
+        taken.max_unpacking,
+        taken.max_envelope_bytes,
+    )
     orders = Orders(taken.group, redactor_of(settings.governance), is_strict)
     return How(quarantine, orders, limits)
 
@@ -109,10 +116,10 @@ def ingest_file(db: duckdb.DuckDBPyConnection, path: Path, how: How) -> FileCoun
     with spooled(path, sys.stdin) as file:
         delivery = Delivery(file, how.limits, name=name_of(path), holds_back=how.holds_back)
         form, why = format_of(delivery, how)
-        known = None if how.again else known_delivery(db, delivery)
+        known = None if how.again else known_delivery(db, delivery, stored_name(form))
         if known and known.bytes == file_size(file):
-            return FileCount(path, delivery.name, known.format, why, known.unit, again(known.count), was_known=True)
-        if known and form.name == known.format and delivery.continues_at(known.bytes):
+            return FileCount(path, delivery.name, form.name, why, known.unit, again(known.count), was_known=True)
+        if known and delivery.continues_at(known.bytes):
             delivery.start, delivery.first_line = known.bytes, known.last_line + 1
         counted = add_file(db, delivery, form, why, how)
     return replace(counted, path=path, seconds=time.perf_counter() - started)
@@ -127,8 +134,8 @@ def add_file(db: duckdb.DuckDBPyConnection, delivery: Delivery, form: Format, wh
             taken = take_in(db, delivery, form, number, how.orders, aside, how.on_bytes)
             kept = aside.keep(delivery.digest)
             if taken.count.lines or delivery.size == file_size(delivery.path):
-                told = (delivery.digest, delivery.name, form.name, why, form.unit, delivery.size, taken.last_line)
-                add_delivery(db, number, told, taken.count, taken.traces, now())
+                file = (delivery.digest, delivery.name, stored_name(form), why, form.unit)
+                add_delivery(db, number, (*file, delivery.size, taken.last_line), taken.count, taken.traces, now())
     finally:
         aside.drop()
     continued_at = delivery.first_line if delivery.start else None
@@ -161,16 +168,22 @@ def format_of(delivery: Delivery, how: How) -> tuple[Format, str]:
 
 def mapped_by(mapping: Mapping) -> Format:
     """Make a format of a mapping."""
-    return Format(mapped.NAME, mapped.UNIT, lambda _: None, partial(mapped.read, mapping=mapping))
+    variant = xxh3_64_hexdigest(mapping.model_dump_json().encode())
+    return Format(mapped.NAME, mapped.UNIT, lambda _: None, partial(mapped.read, mapping=mapping), variant)
 
 
-def known_delivery(db: duckdb.DuckDBPyConnection, delivery: Delivery) -> Known | None:
+def stored_name(form: Format) -> str:
+    """Name a format as deliveries note it: the same bytes by another mapping are another delivery."""
+    return f"{form.name} {form.variant}".strip()
+
+
+def known_delivery(db: duckdb.DuckDBPyConnection, delivery: Delivery, form: str) -> Known | None:
     """Find the earlier delivery that a file repeats, or continues: the largest whose bytes the file begins with.
 
-    The file is hashed only where one of its size, or of its name, is known.
+    It was read as the same format then. The file is hashed only where one of its size, or of its name, is known.
     """
     size = file_size(delivery.path)
-    candidates = find_known(db, delivery.name, size)
+    candidates = [known for known in find_known(db, delivery.name, size) if known.format == form]
     digests = prefix_digests(delivery.path, sorted({known.bytes for known in candidates if known.bytes or not size}))
     return next((known for known in candidates if digests.get(known.bytes) == known.digest), None)
 

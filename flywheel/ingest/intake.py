@@ -26,17 +26,26 @@ from flywheel.warehouse.deliveries import Count, TraceCount, rejected_table
 
 BATCH_RECORDS = 4_000
 BATCH_BYTES = 12 << 20
+YOUNGEST = 0
+"""The generation of objects that the collector has not seen yet."""
+
 SPANS = msgspec.json.Encoder(order="deterministic")
 SPAN = msgspec.json.Decoder(Span)
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """How a delivery is taken in: the unit of resampling, what is never stored, and whether a bad record stops it."""
+    """How a delivery is taken in: the unit of resampling, what is never stored, and whether a bad record stops it.
+
+    `by_content` compares with what is stored field by field even where the bytes are the same, since settings may have
+    changed. `only_fills` leaves alone what is there already: it came later than the records at hand.
+    """
 
     group: str
     redactor: Redactor | None = None
     is_strict: bool = False
+    by_content: bool = False
+    only_fills: bool = False
 
 
 @dataclass(slots=True)
@@ -48,6 +57,16 @@ class Batch:
     scores: list[tuple[int, ExportedScore]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     records: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many records were read so far, and where the last one stood."""
+
+    last_line: int
+    lines: int = 0
+    rejected: int = 0
+    blank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,44 +89,62 @@ def take_in(
 ) -> Taken:
     """Read a delivery into the warehouse, inside the caller's transaction."""
     spans.forget_touched(db)
-    lines = rejected = blank = 0
-    last_line = delivery.first_line - 1
-    batch, begun = Batch(), 0
-    with Writer(db) as writer, garbage_left_alone():
-        for place, record in enumerate(form.read(delivery), start=delivery.first_line):
-            lines += 1
-            last_line = record.line
-            if isinstance(record, Found):
-                sort_in(batch, record, place, orders)
-            elif isinstance(record, Rejected):
-                rejected += 1
-                batch.rejected.append(refuse(delivery, record, orders, quarantine))
-            else:
-                blank += 1
-                continue
-            batch.records += 1
-            if batch.records >= BATCH_RECORDS or delivery.given - begun >= BATCH_BYTES:
-                write_batch(writer, batch, number, orders, delivery.name)
-                on_bytes(delivery.size)
-                batch, begun = Batch(), delivery.given
-        write_batch(writer, batch, number, orders, delivery.name)
+    tally = Tally(last_line=delivery.first_line - 1)
+    with Writer(db) as writer, garbage_collected_by_batch():
+        read_in(writer, delivery, form, number, orders, quarantine, tally, on_bytes)
         writer.wait()
+        known = spans.drop_known(db, number) if orders.only_fills else 0
         # Before any are read again: of each span the newest speaks.
-        of_spans = arrivals.settle(db, "span", SPAN_KEY, number)
-        waiting = put_pieces_together(db, writer, number, orders, delivery.first_line + lines)
+        of_spans = arrivals.settle(db, "span", SPAN_KEY, number) + Settled(unchanged=known)
+        waiting = put_pieces_together(db, writer, number, orders, delivery.first_line + tally.lines)
         writer.wait()
-    of_scores = arrivals.settle(db, "exported_score", SCORE_KEY, number)
-    of_traces = traces.settle_traces(db, number)
-    traces.join_corpus(db)
     has_spans = of_spans != Settled()
-    of_records = of_scores + (of_spans if has_spans else of_traces)
-    count = Count(lines, of_records.added, of_records.updated, of_records.unchanged, rejected, blank)
-    return Taken(count, TraceCount(of_traces.added, of_traces.updated, waiting), last_line)
+    of_scores = arrivals.settle(db, "exported_score", SCORE_KEY, number)
+    known = traces.drop_known(db, number) if orders.only_fills and not has_spans else 0
+    of_traces = traces.settle_traces(db, number, by_content=orders.by_content) + Settled(unchanged=known)
+    traces.join_corpus(db)
+    settled = of_scores + (of_spans if has_spans else of_traces)
+    count = Count(tally.lines, settled.added, settled.updated, settled.unchanged, tally.rejected, tally.blank)
+    return Taken(count, TraceCount(of_traces.added, of_traces.updated, waiting), tally.last_line)
+
+
+def read_in(
+    writer: Writer,
+    delivery: Delivery,
+    form: Format,
+    number: int,
+    orders: Orders,
+    quarantine: Quarantine,
+    tally: Tally,
+    on_bytes: Callable[[int], None],
+) -> None:
+    """Append a delivery's records, batch by batch, and count what was read."""
+    batch, begun = Batch(), 0
+    for place, record in enumerate(form.read(delivery), start=delivery.first_line):
+        tally.lines += 1
+        tally.last_line = record.line
+        if isinstance(record, Found):
+            record = storable(record, orders)
+        if isinstance(record, Found):
+            sort_in(batch, record, place)
+        elif isinstance(record, Rejected):
+            tally.rejected += 1
+            batch.rejected.append(refuse(delivery, record, orders, quarantine))
+        else:
+            tally.blank += 1
+            continue
+        batch.records += 1
+        if batch.records >= BATCH_RECORDS or delivery.given - begun >= BATCH_BYTES:
+            write_batch(writer, batch, number, orders, delivery.name)
+            on_bytes(delivery.size)
+            batch, begun = Batch(), delivery.given
+            gc.collect(YOUNGEST)
+    write_batch(writer, batch, number, orders, delivery.name)
 
 
 @contextmanager
-def garbage_left_alone() -> Iterator[None]:
-    """Keep the collector from going through every record: they hold no cycles, so nothing of theirs is ever found."""
+def garbage_collected_by_batch() -> Iterator[None]:
+    """Have the collector go through what a batch left, and not through every record again and again meanwhile."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -115,6 +152,16 @@ def garbage_left_alone() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def storable(record: Found, orders: Orders) -> Found | Rejected:
+    """Give a record as it may be stored; one that cannot be masked is rejected."""
+    if orders.redactor is None:
+        return record
+    try:
+        return Found(record.line, orders.redactor.record(record.what), record.content_hash)
+    except (ValueError, msgspec.MsgspecError) as error:
+        return Rejected(record.line, f"masked, it is no record any more: {error}", hash_of(record.what).encode(), False)
 
 
 def refuse(delivery: Delivery, record: Rejected, orders: Orders, quarantine: Quarantine) -> Rejected:
@@ -128,9 +175,9 @@ def refuse(delivery: Delivery, record: Rejected, orders: Orders, quarantine: Qua
     return stored
 
 
-def sort_in(batch: Batch, record: Found, place: int, orders: Orders) -> None:
+def sort_in(batch: Batch, record: Found, place: int) -> None:
     """Put a record where its kind waits."""
-    what = record.what if orders.redactor is None else orders.redactor.record(record.what)
+    what = record.what
     if isinstance(what, Trace):
         content_hash = record.content_hash or hash_of(what)
         batch.traces.append(Arrival(place, what, content_hash, contexts_missing(what)))

@@ -14,6 +14,7 @@ from flywheel.sources import Format, mapped, named
 from flywheel.sources.delivery import Delivery
 from flywheel.sources.mapping import Mapping
 from flywheel.sources.records import Blank, Found, Record, Rejected
+from flywheel.warehouse.deliveries import forget_rejected
 
 
 class NothingMendedError(Exception):
@@ -23,29 +24,30 @@ class NothingMendedError(Exception):
 def retry(db: duckdb.DuckDBPyConnection, path: Path, how: How) -> FileCount:
     """Try the records of one quarantine file again; those that are good now leave it for the warehouse.
 
-    Where none is, the file stays as it is.
+    They are older than what came since: a trace or span that is there by now stays as it is. Where no record is good,
+    the file stays as it is.
     """
-    kept = list(read_kept(path))
-    if not kept:
+    first = next(read_kept(path), None)
+    if first is None:
         raise UserError(f"{path} holds no records; delete it")
-    delivery = Delivery(path, how.limits, name=kept[0].file)
-    form = Format(kept[0].format, "record", lambda _: None, lambda _: read_again(kept, delivery, how))
+    delivery = Delivery(path, how.limits, name=first.file)
+    form = Format(first.format, "record", lambda _: None, lambda _: read_again(path, delivery, how))
+    orders = replace(how.orders, only_fills=True)
     try:
-        counted = add_file(db, delivery, form, "it was quarantined", replace(how, again=True))
+        counted = add_file(db, delivery, form, "it was quarantined", replace(how, orders=orders))
     except NothingMendedError:
-        return FileCount(
-            path, kept[0].file, kept[0].format, failure=f"{path.name}: none of {len(kept)} can be read yet"
-        )
+        return FileCount(path, first.file, first.format, failure=f"{path.name}: none of its records can be read yet")
+    forget_rejected(db, path.stem)
     path.unlink()
     return replace(counted, path=path)
 
 
-def read_again(kept: list[Kept], delivery: Delivery, how: How) -> Iterator[Record]:
+def read_again(path: Path, delivery: Delivery, how: How) -> Iterator[Record]:
     """Yield what the records of a quarantine file give now, at the place where they once stood."""
     delivery.skim()
     is_mended = False
     with tempfile.TemporaryDirectory(prefix="flywheel-") as folder:
-        for one in kept:
+        for one in read_kept(path):
             for record in records_of(one, Path(folder) / "record.json", how):
                 is_mended = is_mended or isinstance(record, Found)
                 yield record
@@ -60,7 +62,11 @@ def records_of(one: Kept, path: Path, how: How) -> Iterator[Record]:
         yield Rejected(one.line, one.reason, one.raw, one.whole)
         return
     path.write_bytes(one.raw)
-    for record in form.read(Delivery(path, how.limits, name=one.file)):
+    try:
+        records = list(form.read(Delivery(path, how.limits, name=one.file)))
+    except UserError as error:
+        records = [Rejected(one.line, str(error), one.raw)]
+    for record in records:
         match record:
             case Found():
                 yield Found(one.line, record.what, record.content_hash)

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from eval.errors import UserError
-from flywheel.governance.masking import Mask, mask_of
+from flywheel.governance.masking import Mask, mask_name, mask_of
 from flywheel.ingest import FileCount
 from flywheel.look import advice, human, measure, observed
 from flywheel.look.choose import Chosen, ModeSeen, choose
@@ -99,7 +99,7 @@ def gather(
     mask = mask_of(workspace.settings.governance)
     traces = observed.observe(db)
     triage, threshold = figures["triage"], float(figures["triage"]["threshold"])
-    said = hear(db, traces, workspace.settings.triage.low_rating)
+    said = hear(db, traces, workspace.settings.triage.low_rating, mask)
     found = [mode for mode in mode_rows.modes_of_week(db, week) if mode["size"] > 1]
     chosen = choose(
         traces,
@@ -118,7 +118,7 @@ def gather(
     scored = figures["score"]["metrics"]
     return Findings(
         written_at=measure.utc_now(),
-        sources=tuple(path.name or str(path) for path in export.paths),
+        sources=tuple(mask_name(path.name or str(path), mask) for path in export.paths),
         traces=triage["traces"],
         ok=triage["ok"],
         errors=triage["traces"] - triage["ok"],
@@ -135,16 +135,16 @@ def gather(
         to_label=tuple(label_finding(rank, one, shown, mask) for rank, one in enumerate(chosen, start=1)),
         files=file_findings(taken, observed.rejected_reasons(db, mask)),
         unjudged=advice.explain_unjudged(counts, observed.count_partly(db), observed.count_waiting(db), export),
-        human=human.compare(said.verdicts, said.readings, traces),
+        human=human.compare(said.verdicts, said.readings, traces, mask),
         weeks=weeks,
         next_steps=advice.next_steps(workspace, export, weeks),
-        notes=(*notes, *more_notes(db, taken, found)),
+        notes=(*notes, *more_notes(db, taken, found, mask)),
     )
 
 
-def hear(db: duckdb.DuckDBPyConnection, traces: list[Observed], low_rating: int) -> HumanVerdicts:
+def hear(db: duckdb.DuckDBPyConnection, traces: list[Observed], low_rating: int, mask: Mask) -> HumanVerdicts:
     """Read what people said in the source tool, and the stars that users gave."""
-    said = human.read_scores(observed.human_scores(db))
+    said = human.read_scores(observed.human_scores(db), mask)
     if stars := human.star_verdicts(traces, low_rating):
         said.verdicts[human.RATING] = stars
         said.readings[human.RATING] = "1 to 5 stars, 4 and 5 are good"
@@ -208,13 +208,13 @@ def file_finding(one: FileCount, reasons: tuple[tuple[str, int], ...]) -> FileFi
     )  # fmt: skip
 
 
-def more_notes(db: duckdb.DuckDBPyConnection, taken: Taken, found: list[dict[str, Any]]) -> tuple[str, ...]:
+def more_notes(db: duckdb.DuckDBPyConnection, taken: Taken, found: list[dict[str, Any]], mask: Mask) -> tuple[str, ...]:
     """Say what else a reader should know."""
     notes = []
     if taken.passages:
         completed = count_of(taken.completed, "trace")
         notes.append(f"the corpus holds {count_of(taken.passages, 'passage')}; {completed} gained a text")
-    if machine := observed.machine_scores(db):
+    if machine := observed.machine_scores(db, mask):
         told = ", ".join(f"{name[:60]} ({count})" for name, count in machine[:6])
         notes.append(f"scores that machines gave stand in the export too, and were left alone: {told}")
     if strays := observed.count_strays(db):

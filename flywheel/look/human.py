@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from flywheel.governance.masking import Mask, mask_by_default, mask_name
 from flywheel.look.findings import HumanSaid
 from flywheel.look.observed import Observed
 from flywheel.report.wording import brief
@@ -92,8 +93,11 @@ class HumanVerdicts:
     dislikes: dict[str, str]
 
 
-def read_scores(scores: Sequence[Score]) -> HumanVerdicts:
-    """Read scores; the verdict on a trace is that of most of those who spoke."""
+def read_scores(scores: Sequence[Score], mask: Mask = mask_by_default) -> HumanVerdicts:
+    """Read scores; the verdict on a trace is that of most of those who spoke.
+
+    What is quoted is masked first and cut then: half a card number is none that a mask would find.
+    """
     found = HumanVerdicts({}, {}, {})
     for name in dict.fromkeys(score[1] for score in scores):
         own = [score for score in scores if score[1] == name]
@@ -103,15 +107,15 @@ def read_scores(scores: Sequence[Score]) -> HumanVerdicts:
         told: dict[str, str] = {}
         for trace_id, _, value, label, comment in own:
             if label and is_known(label):
-                verdict, words = read_label(label, turned), label
+                verdict, words = read_label(label, turned), mask(label)
             elif value is not None and scale is not None:
                 verdict, words = scale.verdict(value), f"{value:g}"
             else:
                 continue
             votes.setdefault(trace_id, []).append(verdict)
             if verdict == "bad":
-                remark = f", “{brief(comment, 160)}”" if comment else ""
-                told.setdefault(trace_id, f"{brief(name, 60)} {brief(words, 40)}{remark}")
+                remark = f", “{brief(mask(comment), 160)}”" if comment else ""
+                told.setdefault(trace_id, f"{brief(mask(name), 60)} {brief(words, 40)}{remark}")
         if votes:
             found.verdicts[name] = {trace_id: majority(said) for trace_id, said in votes.items()}
             found.readings[name] = scale.reading if scale else "read by its words"
@@ -142,7 +146,10 @@ def star_verdicts(observed: Sequence[Observed], low_rating: int) -> dict[str, Ve
 
 
 def compare(
-    verdicts: Mapping[str, Mapping[str, Verdict]], readings: Mapping[str, str], observed: Sequence[Observed]
+    verdicts: Mapping[str, Mapping[str, Verdict]],
+    readings: Mapping[str, str],
+    observed: Sequence[Observed],
+    mask: Mask = mask_by_default,
 ) -> tuple[HumanSaid, ...]:
     """Lay out each kind of verdict beside the flags that are more than dislikes, the one with most traces first."""
     flagged = {one.trace_id: one.is_suspected for one in observed}
@@ -151,7 +158,7 @@ def compare(
         seen = Counter((verdict, flagged[trace_id]) for trace_id, verdict in said.items())
         tables.append(
             HumanSaid(
-                brief(name, 80),
+                brief(mask_name(name, mask), 80),
                 readings[name],
                 bad_flagged=seen["bad", True],
                 bad_not=seen["bad", False],

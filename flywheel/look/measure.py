@@ -2,7 +2,8 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,12 +14,13 @@ import duckdb
 
 from eval.errors import UserError
 from flywheel import ingest as ingestion
+from flywheel.governance.masking import Mask, mask_maybe, mask_name, mask_of
 from flywheel.ingest.paths import STANDARD_INPUT
 from flywheel.labels.store import open_labels
+from flywheel.look.observed import name_rejected
 from flywheel.phase_one import STEPS
 from flywheel.report.wording import count_of
 from flywheel.settings import Labels, Paths, Scoring, Settings
-from flywheel.sources.delivery import Limits
 from flywheel.sources.mapping import read_mapping
 from flywheel.warehouse import transaction
 from flywheel.warehouse.traces import as_one_week, week_fingerprint
@@ -64,7 +66,8 @@ def take_in(
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> Taken:  # fmt: skip
     """Take an export in; where nothing of it is a trace, say why, file by file."""
-    files = ingestion.trace_files(list(export.paths), on_note)
+    mask = mask_of(scratch.settings.governance)
+    files = ingestion.trace_files(list(export.paths), lambda note: on_note(mask(note)))
     if not files:
         raise UserError(
             f"there are no trace files in {', '.join(map(str, export.paths))}; name the export itself "
@@ -76,9 +79,28 @@ def take_in(
         mapping=read_mapping(export.mapping) if export.mapping else None,
         on_bytes=on_bytes,
     )
-    counted = ingestion.ingest(db, files, how)
-    passages, completed = ingestion.add_corpus_file(db, export.corpus, Limits()) if export.corpus else (0, 0)
-    return Taken(tuple(counted), passages, completed)
+    names = names_apart(files, mask)
+
+    def on_file(one: ingestion.FileCount) -> None:
+        if one.quarantine is not None:
+            name_rejected(db, names[one.path])
+
+    counted = ingestion.ingest(db, files, how, on_file)
+    told = tuple(
+        replace(one, name=names[one.path], failure=mask_maybe(one.failure, mask), recognised_by=mask(one.recognised_by))
+        for one in counted
+    )
+    passages, completed = (0, 0)
+    if export.corpus:
+        passages, completed = ingestion.add_corpus_file(db, export.corpus, how.limits, how.orders.redactor)
+    return Taken(told, passages, completed)
+
+
+def names_apart(files: Sequence[Path], mask: Mask) -> dict[Path, str]:
+    """Name files as people see them: by their path where another has the same name, personal data masked."""
+    often = Counter(ingestion.name_of(path) for path in files)
+    named = ((path, ingestion.name_of(path)) for path in files)
+    return {path: mask_name(name if often[name] == 1 else str(path), mask) for path, name in named}
 
 
 def explain_nothing(taken: Taken, export: Export) -> str:

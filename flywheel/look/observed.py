@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from flywheel.governance.masking import Mask, note_mask
+from flywheel.governance.masking import Mask, mask_by_default, mask_name, note_mask
 from flywheel.look.findings import FileFinding, Read, Shown
 
 PASSAGES = 12
@@ -85,7 +85,7 @@ def shown(row: tuple[Any, ...], mask: Mask) -> Shown:
         for context in contexts
     )
     return Shown(
-        trace_id,
+        mask_name(trace_id, mask),
         when,
         mask(question),
         mask(response),
@@ -123,14 +123,15 @@ def human_scores(db: duckdb.DuckDBPyConnection) -> list[tuple[str, str, float | 
     ).fetchall()
 
 
-def machine_scores(db: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
+def machine_scores(db: duckdb.DuckDBPyConnection, mask: Mask = mask_by_default) -> list[tuple[str, int]]:
     """Count the traces that models, code or nobody knows who scored, by the score's name."""
-    return db.execute(
+    counted = db.execute(
         """
         select name, count(distinct trace_id) from exported_score semi join trace using (trace_id)
         where source <> 'human' group by name order by 2 desc, 1
         """
     ).fetchall()
+    return [(mask_name(name, mask), many) for name, many in counted]
 
 
 def count_unjudged(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -179,6 +180,19 @@ def count(db: duckdb.DuckDBPyConnection, query: str) -> int:
     row = db.execute(query).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def name_rejected(db: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Call the file whose rejected records came last by another name: two files of one name are not one file.
+
+    For a warehouse that is thrown away.
+    """
+    db.execute(
+        """
+        update rejected_record set name = ? where delivery = (select max(delivery) from rejected_record)
+        """,
+        [name],
+    )
 
 
 def rejected_reasons(db: duckdb.DuckDBPyConnection, mask: Mask) -> dict[str, tuple[tuple[str, int], ...]]:

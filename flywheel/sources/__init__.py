@@ -26,13 +26,15 @@ Reader = Callable[[Delivery], Iterator[Record]]
 class Format:
     """A trace format: its name, what its records are called, how it is recognised, and its reader.
 
-    `recognise` says in words why a file looks like it, or None.
+    `recognise` says in words why a file looks like it, or None. `variant` tells apart what reads the same bytes
+    otherwise: two mappings.
     """
 
     name: str
     unit: str
     recognise: Callable[[Head], str | None]
     read: Reader
+    variant: str = ""
 
 
 def format_of(module: ModuleType) -> Format:

@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,57 +15,45 @@ import zstandard
 from blake3 import blake3
 
 from eval.errors import UserError
+from flywheel.sources.head import PARQUET, UNDECODABLE, UNREADABLE, Head, is_csv, look_at
 from flywheel.sources.json_text import BOM, nests_deeper, without_nul
 from flywheel.sources.records import Blank, Rejected
+
+__all__ = [
+    "CHUNK", "GZIP", "KEPT_OF_A_LONG_LINE", "PARQUET", "ZSTD", "Delivery", "Head", "Limits", "Value", "is_text",
+    "is_whole_zstd", "opened",
+]  # fmt: skip
 
 CHUNK = 1 << 20
 KEPT_OF_A_LONG_LINE = 4096
 """Bytes of an oversized line that go to quarantine: enough to recognise it by."""
 
 GZIP = b"\x1f\x8b"
-PARQUET = b"PAR1"
 ZSTD = b"\x28\xb5\x2f\xfd"
 SKIPPABLE = b"\x2a\x4d\x18"
 MAGIC = (GZIP, PARQUET, ZSTD)
-UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
-UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 BOMBS_FROM = 256 << 20
 """Unpacked bytes below which no archive is taken for a bomb."""
-
-LOOKED_AT = 1 << 20
-"""Bytes at the beginning of a file that its format is recognised by."""
-
-LINES_TRIED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a file may hold: the bytes of a line and of a whole document, the nesting of JSON, how far it may unpack.
 
-    `unpacking` is the most unpacked bytes for each packed one.
+    `unpacking` is the most unpacked bytes for each packed one. `envelope_bytes` is for a line of JSON in the formats of
+    others, which may hold many records: what an exporter sends at once.
     """
 
     line_bytes: int = 1024 * 1024
     document_bytes: int = 256 * 1024 * 1024
     nesting: int = 64
     unpacking: int = 200
+    envelope_bytes: int = 64 * 1024 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The beginning of a file, by which its format is recognised.
-
-    `start` is its first megabyte, unpacked. `first` is the first JSON value in it: of the first line that is one, or
-    the whole document where the file is one JSON text; None where there is neither. `columns` are those of a Parquet
-    file, which names them at its end. `others` are values of the lines after the first, for a file that begins oddly.
-    """
-
-    name: str
-    start: bytes
-    first: Any
-    is_document: bool
-    columns: tuple[str, ...] = ()
-    others: tuple[Any, ...] = ()
+    @property
+    def value_bytes(self) -> int:
+        """The most bytes of a line that is read as a JSON value."""
+        return max(self.line_bytes, self.envelope_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +92,7 @@ class Delivery:
         self.hasher = blake3()
         self.size = 0
         self.given = 0
+        self.longest = self.limits.line_bytes
 
     @property
     def digest(self) -> str:
@@ -124,8 +112,11 @@ class Delivery:
         return next((magic for magic in (GZIP, ZSTD) if start.startswith(magic)), b"")
 
     def continues_at(self, size: int) -> bool:
-        """Tell whether the first `size` bytes can be skipped: the file is plain lines, and one ends there."""
-        if self.packing or self.head.is_document:
+        """Tell whether the first `size` bytes can be skipped: the file is plain lines of JSON, and one ends there.
+
+        Of a table a line may end inside a cell: it is read whole again.
+        """
+        if self.packing or self.head.is_document or is_csv(self.head):
             return False
         with opened(self.path) as file:
             file.seek(size - 1)
@@ -135,6 +126,10 @@ class Delivery:
     def head(self) -> Head:
         """Look at the beginning of the file."""
         return look_at(self)
+
+    def anew(self) -> "Delivery":
+        """Give the same file to be read from its beginning by somebody else."""
+        return Delivery(self.path, self.limits, name=self.name)
 
     def document(self) -> bytes:
         """Read the whole file, unpacked; a `UserError` where it is larger than a document may be."""
@@ -151,45 +146,50 @@ class Delivery:
             raise UserError(f"{self.name} is damaged ({error}); nothing was added, deliver it again") from error
         return bytes(read)
 
-    def lines(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Yield (number, bytes, whole) of each line; one over the limit comes cut, with `whole` False.
+    def lines(self, limit: int | None = None) -> Iterator[tuple[int, bytes, bool]]:
+        """Yield (number, bytes, whole) of each line; one over the limit (`line_bytes`) comes cut, with `whole` False.
 
         Only LF ends a line: U+2028 and form feeds are content.
         """
-        limit = self.limits.line_bytes
+        self.longest = limit = self.limits.line_bytes if limit is None else limit
         number = self.first_line - 1
-        pending = b""
+        pending = bytearray()
         try:
             for chunk in self.chunks():
                 pieces = chunk.split(b"\n")
-                pieces[0] = pending + pieces[0]
-                pending = pieces.pop()[: limit + 1]
+                if len(pieces) > 1:
+                    pieces[0] = bytes(pending) + pieces[0]
+                    pending.clear()
+                pending += pieces.pop()
+                del pending[limit + 1 :]
                 for piece in pieces:
                     number += 1
                     if len(piece) > limit:
                         yield number, piece[:KEPT_OF_A_LONG_LINE], False
                     else:
                         yield number, piece, True
-                if len(pending) > limit:
-                    pending = pending[: limit + 1]
         except UNREADABLE as error:
             raise UserError(
                 f"{self.name}, after line {number}: the file is damaged ({error}); nothing was added, deliver it again"
             ) from error
         if pending:
             whole = len(pending) <= limit
-            yield number + 1, pending if whole else pending[:KEPT_OF_A_LONG_LINE], whole
+            yield number + 1, bytes(pending if whole else pending[:KEPT_OF_A_LONG_LINE]), whole
 
     def values(self) -> Iterator[Value | Rejected | Blank]:
         """Yield each JSON text of the file: of JSON lines each line, of one document the document.
 
-        A document that is an array comes element by element. Lines too long or nested too deep come rejected.
+        A document that is an array comes element by element. Lines too long (`envelope_bytes`) or nested too deep come
+        rejected.
         """
+        if self.head.start.startswith(PARQUET) and not self.head.columns:
+            raise UserError(f"{self.name} is a damaged Parquet file; nothing was added, deliver it again")
         if self.head.is_document:
             yield from self.elements()
             return
-        for number, raw, whole in self.lines():
-            yield self.checked(number, raw) if whole else self.too_long(number, raw)
+        limit = self.limits.value_bytes
+        for number, raw, whole in self.lines(limit):
+            yield self.checked(number, raw) if whole else self.too_long(number, raw, limit)
 
     def elements(self) -> Iterator[Value | Rejected | Blank]:
         """Yield the elements of a document that is an array, or the document; an empty array is a blank."""
@@ -208,9 +208,10 @@ class Delivery:
         for place, element in enumerate(elements, start=1):
             yield self.checked(place, bytes(element))
 
-    def too_long(self, number: int, raw: bytes) -> Rejected:
+    def too_long(self, number: int, raw: bytes, limit: int | None = None) -> Rejected:
         """Refuse a line that came cut."""
-        return Rejected(number, f"the line is longer than {self.limits.line_bytes} bytes", raw, whole=False)
+        most = self.limits.line_bytes if limit is None else limit
+        return Rejected(number, f"the line is longer than {most} bytes", raw, whole=False)
 
     def bare(self, raw: bytes) -> bytes:
         """Take off what does not belong to a record: white space around it, a byte order mark."""
@@ -240,7 +241,8 @@ class Delivery:
     def chunks(self, *, by_line: bool = True) -> Iterator[bytes]:
         """Yield the unpacked bytes, about a megabyte at a time, hashing what is read of the file.
 
-        With `by_line` a last line that is still being written is left out; otherwise it is a `UserError`.
+        With `by_line` a last line that is still being written is left out, unless it is longer than a line may be;
+        otherwise it is a `UserError`.
         """
         for chunk in self.unpacked() if self.packing else self.plain(by_line):
             self.given += len(chunk)
@@ -251,7 +253,7 @@ class Delivery:
         with opened(self.path) as file:
             left = os.fstat(file.fileno()).st_size
             skipped = 0
-            tail = b""
+            tail = bytearray()
             while chunk := file.read(min(CHUNK, left)):
                 left -= len(chunk)
                 if skipped < self.start:
@@ -262,19 +264,19 @@ class Delivery:
                 end = chunk.rfind(b"\n") + 1 if by_line else len(chunk)
                 if not end:
                     tail += chunk
-                    if len(tail) <= max(CHUNK, self.limits.line_bytes):  # a longer line is cut anyway
+                    if len(tail) <= max(CHUNK, self.longest):  # a longer line is cut anyway
                         continue
-                    ready, tail = tail, b""
+                    ready, tail = bytes(tail), bytearray()
                 else:
-                    ready, tail = tail + chunk[:end], chunk[end:]
+                    ready, tail = bytes(tail) + chunk[:end], bytearray(chunk[end:])
                 self.take(ready)
                 yield ready
             is_growing = os.fstat(file.fileno()).st_size > self.size + len(tail)
         if is_growing and not by_line:
             raise UserError(f"{self.name} is still being written; nothing was added, run the command again")
         if tail and not self.holds_back and not is_growing:
-            self.take(tail)
-            yield tail
+            self.take(bytes(tail))
+            yield bytes(tail)
 
     def take(self, read: bytes) -> None:
         """Count and hash bytes."""
@@ -337,66 +339,6 @@ def opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
-
-
-def look_at(delivery: Delivery) -> Head:
-    """Read the beginning of a file, and the first JSON value in it, with a reader of its own."""
-    start = bytearray()
-    try:
-        for chunk in Delivery(delivery.path, delivery.limits, name=delivery.name).chunks():
-            start += chunk
-            if len(start) >= LOOKED_AT:
-                break
-    except UNREADABLE as error:
-        raise UserError(f"{delivery.name} is damaged ({error}); nothing was added, deliver it again") from error
-    if start.startswith(PARQUET) and not delivery.packing:
-        return Head(delivery.name, bytes(start[:LOOKED_AT]), None, is_document=False, columns=columns_of(delivery))
-    text = bytes(start[:LOOKED_AT]).removeprefix(BOM)
-    lines = [line for line in text.split(b"\n")[:LINES_TRIED] if line.strip()]
-    if lines and (len(lines) > 1 or is_one_line(text, delivery.limits)) and (first := decoded(lines[0])) is not None:
-        return Head(delivery.name, text, first, is_document=False, others=values_of(lines[1:]))
-    if text.lstrip()[:1] in (b"{", b"["):
-        try:
-            whole = Delivery(delivery.path, delivery.limits, name=delivery.name).document()
-        except UserError:
-            whole = b""
-        if (first := decoded(whole.removeprefix(BOM))) is not None:
-            return Head(delivery.name, text, first, is_document=True)
-    first, *others = values_of(lines) or (None,)
-    return Head(delivery.name, text, first, is_document=False, others=tuple(others))
-
-
-def values_of(lines: list[bytes]) -> tuple[Any, ...]:
-    """Decode those lines that are JSON objects or arrays."""
-    return tuple(value for line in lines if (value := decoded(line)) is not None)
-
-
-def is_one_line(text: bytes, limits: Limits) -> bool:
-    """Tell whether a file of one line may be JSON lines: the line has an end, and its value, an object, fits."""
-    line, end, rest = text.lstrip().partition(b"\n")
-    return line.startswith(b"{") and bool(end) and not rest.strip() and len(line) <= limits.line_bytes
-
-
-def columns_of(delivery: Delivery) -> tuple[str, ...]:
-    """Read the names of a Parquet file's columns; one without its end is a `UserError`."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        return tuple(parquet.read_schema(delivery.path).names)
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise UserError(
-            f"{delivery.name} is a damaged Parquet file ({str(error)[:200]}); nothing was added, deliver it again"
-        ) from error
-
-
-def decoded(text: bytes) -> dict[str, Any] | list[Any] | None:
-    """Decode a JSON object or array, or give None."""
-    try:
-        value = msgspec.json.decode(text)
-    except UNDECODABLE:
-        return None
-    return value if isinstance(value, dict | list) else None
 
 
 def is_whole_zstd(path: Path) -> bool:

@@ -1,26 +1,20 @@
 """Records of JSON lines, JSON arrays, CSV and Parquet, all alike as objects, one after the other."""
 
 import csv
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
 
 from eval.errors import UserError
-from flywheel.sources.delivery import KEPT_OF_A_LONG_LINE, Delivery, Head, is_text
+from flywheel.sources.delivery import KEPT_OF_A_LONG_LINE, Delivery, is_text
+from flywheel.sources.head import PARQUET, is_csv
 from flywheel.sources.json_text import BOM
+from flywheel.sources.parquet_rows import Fields, parquet_rows
 from flywheel.sources.records import Blank, Rejected
 from flywheel.sources.vendor_fields import objects_of
 
-Fields = dict[str, Any]
-PARQUET = b"PAR1"
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst")
+__all__ = ["is_csv", "rows_of", "unless_a_table"]
+
 DELIMITERS = ",;\t"
-ROWS_AT_ONCE = 256
-UNREADABLE_VALUES = (ValueError, OverflowError, TypeError, UnicodeError)
-"""What Arrow raises of values that Python cannot hold: years after 9999, text that is not UTF-8."""
 
 
 def rows_of(
@@ -38,13 +32,6 @@ def rows_of(
 def unless_a_table(record: Rejected) -> Rejected:
     """Take back that a record can be tried again where, alone in a file, it would be read as the header of a table."""
     return record if record.raw.lstrip()[:1] in (b"{", b"[") else replace(record, whole=False)
-
-
-def is_csv(head: Head) -> bool:
-    """Tell a table in text from JSON by its beginning; a table may hold JSON in its cells."""
-    if head.start.lstrip()[:1] in (b"{", b"["):
-        return False
-    return head.first is None or head.name.lower().endswith(TABLES)
 
 
 class TextLines:
@@ -107,7 +94,7 @@ def csv_rows(delivery: Delivery) -> Iterator[tuple[int, Fields] | Rejected | Bla
         csv.field_size_limit(delivery.limits.line_bytes)
     lines = TextLines(delivery)
     reader = csv.reader(lines, delimiter=delimiter_of(start), strict=True)
-    header = first_header(delivery) if delivery.start else None
+    header = first_header(delivery, lines) if delivery.start else None
     header_line = 0
     while True:
         lines.next_row()
@@ -134,11 +121,16 @@ def csv_rows(delivery: Delivery) -> Iterator[tuple[int, Fields] | Rejected | Bla
             yield lines.line, {name: cell or None for name, cell in zip(header, row, strict=True)}
 
 
-def first_header(delivery: Delivery) -> list[str] | None:
+def first_header(delivery: Delivery, rest: TextLines) -> list[str] | None:
     """Read the header of a table that has grown, and whose beginning was read another time."""
-    whole = TextLines(Delivery(delivery.path, delivery.limits, name=delivery.name))
-    reader = csv.reader(whole, delimiter=delimiter_of(delivery.head.start), strict=True)
-    return next((header_of(row, delivery.name) for row in reader if any(row)), None)
+    whole = TextLines(delivery.anew())
+    for row in csv.reader(whole, delimiter=delimiter_of(delivery.head.start), strict=True):
+        if any(row):
+            whole.keep_header()
+            rest.header = whole.header
+            return header_of(row, delivery.name)
+        whole.next_row()
+    return None
 
 
 def delimiter_of(start: bytes) -> str:
@@ -164,79 +156,3 @@ def header_of(row: list[str], name: str) -> list[str]:
     if twice is not None:
         raise UserError(f"{name} has two columns {twice[:80]!r}; rename one of them")
     return header
-
-
-def parquet_rows(delivery: Delivery, columns: Iterable[str] | None) -> Iterator[tuple[int, Fields] | Rejected | Blank]:
-    """Yield the rows of a Parquet file, one row group in memory at a time."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    if delivery.packing:
-        raise UserError(f"{delivery.name} is a packed Parquet file; unpack it first")
-    place = 0
-    try:
-        with parquet.ParquetFile(delivery.path) as file:
-            names = file.schema_arrow.names
-            wanted = names if columns is None else [name for name in names if name in set(columns)]
-            most = delivery.limits.document_bytes
-            for group in range(file.num_row_groups):
-                if file.metadata.row_group(group).total_byte_size > most:
-                    raise UserError(
-                        f"{delivery.name}: row group {group + 1} is larger than {most} bytes; "
-                        "write the file in smaller row groups, or raise ingest.max_document_bytes"
-                    )
-                for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=wanted, use_threads=False):
-                    for record in records_of(batch):
-                        place += 1
-                        yield parquet_row(place, record, delivery.limits.nesting)
-            if place != file.metadata.num_rows:
-                raise UserError(
-                    f"{delivery.name}: the Parquet file is damaged (it counts {file.metadata.num_rows} rows and holds "
-                    f"{place}); deliver it again"
-                )
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise UserError(
-            f"{delivery.name}, after row {place}: the Parquet file is damaged ({str(error)[:200]}); deliver it again"
-        ) from error
-    delivery.skim()
-
-
-def records_of(batch: Any) -> list[Fields | str]:
-    """Turn a batch into records; where one of them cannot be had, into the reason why."""
-    try:
-        return list(batch.to_pylist())
-    except UNREADABLE_VALUES as error:
-        if batch.num_rows == 1:
-            return [f"the row cannot be read: {str(error)[:200]}"]
-        return [record for number in range(batch.num_rows) for record in records_of(batch.slice(number, 1))]
-
-
-def parquet_row(place: int, record: Fields | str, nesting: int) -> tuple[int, Fields] | Rejected:
-    """Give a row its place, or reject it."""
-    if isinstance(record, str):
-        return Rejected(place, record, b"", whole=False)
-    try:
-        return place, {name: plain(value, nesting) for name, value in record.items()}
-    except ValueError as error:
-        return Rejected(place, str(error), b"", whole=False)
-
-
-def plain(value: Any, levels: int) -> Any:
-    """Turn what Arrow gives into what JSON has, and datetimes; nested too deep it is a `ValueError`."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return value.replace("\x00", "") if "\x00" in value else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if levels == 0:
-        raise ValueError("the row nests too deep")
-    if isinstance(value, dict):
-        return {str(key).replace("\x00", ""): plain(inner, levels - 1) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner, levels - 1) for inner in value]
-    if isinstance(value, datetime):  # also pandas' own, which counts nanoseconds
-        return datetime.combine(value.date(), value.time(), value.tzinfo)
-    if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).replace("\x00", "")

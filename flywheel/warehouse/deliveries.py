@@ -104,3 +104,11 @@ def rejected_table(delivery: int, name: str, rejected: Sequence[Rejected]) -> pa
             "reason": pa.array([r.reason for r in rejected], pa.string()),
         }
     )
+
+
+def forget_rejected(db: duckdb.DuckDBPyConnection, beginning: str) -> None:
+    """Drop the rejected records of the delivery whose digest begins so: they were tried again and counted anew."""
+    db.execute(
+        "delete from rejected_record where delivery in (select delivery from delivery where starts_with(digest, ?))",
+        [beginning],
+    )

@@ -154,13 +154,15 @@ MIGRATIONS: tuple[str, ...] = (
     alter table signal add column is_injection boolean default false;
     alter table signal add column is_pii_leak boolean default false;
     alter table signal add column is_contexts_missing boolean default false;
+    alter table signal add column is_disliked_in_export boolean default false;
 
     -- Without its key: the index would cost more time and memory than all signals together.
     create table keyless_signal (
         trace_id varchar not null, revision integer not null, week varchar not null,
         is_error boolean not null, is_slow boolean not null, is_empty_retrieval boolean not null,
         is_abstention boolean not null, is_negative_feedback boolean not null, overlap double,
-        is_injection boolean not null, is_pii_leak boolean not null, is_contexts_missing boolean not null);
+        is_injection boolean not null, is_pii_leak boolean not null, is_contexts_missing boolean not null,
+        is_disliked_in_export boolean not null);
     insert into keyless_signal select * from signal;
     drop table signal;
     alter table keyless_signal rename to signal;

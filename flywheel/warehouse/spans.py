@@ -64,6 +64,18 @@ def touched_table(rows: Sequence[tuple[str, int, bool]]) -> pa.Table:
     )
 
 
+def drop_known(db: duckdb.DuckDBPyConnection, delivery: int) -> int:
+    """Drop the spans of a delivery that another one brought. Gives their number."""
+    row = db.execute(
+        """
+        delete from span where delivery = $delivery and (trace_id, span_id, part) in (
+            select (trace_id, span_id, part) from span where delivery <> $delivery)
+        """,
+        {"delivery": delivery},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def traces_in_pieces(db: duckdb.DuckDBPyConnection, delivery: int) -> int:
     """Find the touched traces whose spans do not all stand in one batch, and take back what was made of a part.
 
@@ -124,3 +136,16 @@ def count_waiting(db: duckdb.DuckDBPyConnection) -> int:
         db.execute(f"drop table if exists {name}")
     assert row is not None
     return int(row[0])
+
+
+def scores_fingerprint(db: duckdb.DuckDBPyConnection, week: str) -> str:
+    """Give a hash of what exported scores a week's traces have, in whatever order they arrived."""
+    row = db.execute(
+        """
+        select coalesce(md5(string_agg(content_hash || trace_id, ',' order by content_hash, trace_id)), '')
+        from exported_score semi join (select trace_id from trace where week = ?) using (trace_id)
+        """,
+        [week],
+    ).fetchone()
+    assert row is not None
+    return str(row[0])

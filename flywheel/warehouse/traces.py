@@ -26,11 +26,23 @@ def append_traces(db: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
     db.from_arrow(rows).project(columns).insert_into("trace")
 
 
-def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int) -> Settled:
+def drop_known(db: duckdb.DuckDBPyConnection, delivery: int) -> int:
+    """Drop the traces of a delivery that another one brought. Gives their number."""
+    row = db.execute(
+        """
+        delete from trace where delivery = $delivery
+        and trace_id in (select trace_id from trace where delivery <> $delivery)
+        """,
+        {"delivery": delivery},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int, *, by_content: bool = False) -> Settled:
     """Keep the newest arrival of each trace that changed something; each change on the way counts one revision.
 
-    Two arrivals of the same bytes are the same; those of other bytes are compared field by field, so that the order
-    of keys and white space change nothing.
+    Two arrivals of the same bytes are the same, unless `by_content` asks to look closer; those of other bytes are
+    compared field by field, so that the order of keys and white space change nothing.
     """
     met_again(db, "trace", "trace_id", delivery)
     db.execute(
@@ -42,7 +54,7 @@ def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int) -> Settled:
                    lag(delivery) over arrival as delivery_before, lag(line) over arrival as line_before
             from trace semi join met using (trace_id)
             window arrival as (partition by trace_id order by delivery, line)),
-        doubtful as (select * from arrived where hash_before <> content_hash),
+        doubtful as (select * from arrived where $by_content or hash_before <> content_hash),
         written as (
             select delivery, line, md5(row({CONTENT})::varchar) as content from trace
             where (delivery, line) in (
@@ -50,11 +62,12 @@ def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int) -> Settled:
                 union all select (delivery_before, line_before) from doubtful))
         select a.trace_id, a.delivery, a.line, a.week, a.revision, a.hash_before as before,
                a.hash_before is null
-               or (a.hash_before <> a.content_hash and now.content <> earlier.content) as is_change
+               or (($by_content or a.hash_before <> a.content_hash) and now.content <> earlier.content) as is_change
         from arrived a
         left join written now on now.delivery = a.delivery and now.line = a.line
         left join written earlier on earlier.delivery = a.delivery_before and earlier.line = a.line_before
-        """
+        """,
+        {"by_content": by_content},
     )
     settled = count_settled(db, "trace", delivery, "is_change")
     db.execute(
@@ -86,14 +99,14 @@ def settle_traces(db: duckdb.DuckDBPyConnection, delivery: int) -> Settled:
 
 
 def add_corpus(db: duckdb.DuckDBPyConnection, passages: pa.Table) -> int:
-    """Keep passages by their id, each in place of one of the same id. Gives their number."""
+    """Keep passages by their id, each in place of one of the same id, the later by `place`. Gives their number."""
     db.register("arriving", passages)
     try:
         db.execute("delete from corpus_passage where passage_id in (select passage_id from arriving)")
         db.execute(
             """
             insert into corpus_passage
-            select passage_id, any_value("text") from arriving group by passage_id
+            select passage_id, arg_max("text", place) from arriving group by passage_id
             """
         )
     finally:

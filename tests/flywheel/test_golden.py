@@ -222,3 +222,54 @@ def test_masking_does_not_change_the_role_of_a_case():
 def test_a_case_that_names_its_passages_keeps_the_hashes_of_the_corpus():
     case = make_case(sample_with_data(), make_gold("t1"), ("p1",), None, WEEK, ROLES, NOTHING)
     assert case.passage_hashes == (sha256(f"Call {PHONE}.".encode()).hexdigest(),)
+
+
+def grow_incomplete(folder, label, incomplete=None, relevant=()):
+    """Grow with one trace whose delivery left passages out, as the warehouse gives it."""
+    sample = make_sample(passages=())
+    return grow(folder, WEEK, [label], {"t1": sample}, {label.task_id: relevant}, {}, ROLES, incomplete=incomplete)
+
+
+HELD = {"t1": (Passage("p1", "The trial runs 14 days."), Passage("p2", ""))}
+
+
+@pytest.mark.parametrize("incomplete", [HELD, {"t1": ()}, None])
+@pytest.mark.parametrize("kind", ["unsupported_claim", "wrong_abstention"])
+def test_a_failure_whose_passages_were_left_out_makes_no_case_and_is_counted(tmp_path, incomplete, kind):
+    growth = grow_incomplete(tmp_path, make_gold("t1", failure_type=kind), incomplete)
+    assert (growth.added, growth.cases, growth.ungrounded) == ((), 0, 1)
+
+
+def test_with_a_corrected_answer_it_makes_a_case_that_expects_no_support(tmp_path):
+    (case,) = grow_incomplete(tmp_path, make_gold("t1", corrected_response="14 days."), HELD).added
+    assert (case.passages, case.reference, case.expectation) == ((), "14 days.", Expectation())
+
+
+def test_a_missed_abstention_expects_one_whatever_was_left_out(tmp_path):
+    (case,) = grow_incomplete(tmp_path, make_gold("t1", failure_type="missed_abstention"), HELD).added
+    assert case.expectation == Expectation(abstain=True)
+
+
+def test_passages_that_people_named_get_the_hashes_of_what_was_delivered(tmp_path):
+    (case,) = grow_incomplete(tmp_path, make_gold("t1"), HELD, ["p1"]).added
+    assert (case.passage_ids, case.expectation) == (("p1",), Expectation())
+    assert case.passage_hashes == (sha256(b"The trial runs 14 days.").hexdigest(),)
+
+
+def test_a_named_passage_that_came_without_its_text_has_no_hash(tmp_path):
+    (case,) = grow_incomplete(tmp_path, make_gold("t1"), HELD, ["p1", "p2"]).added
+    assert (case.passage_ids, case.passage_hashes) == (("p1", "p2"), ())
+
+
+def test_a_question_for_which_nothing_was_retrieved_still_makes_a_case(tmp_path):
+    (case,) = grow_incomplete(tmp_path, make_gold("t1"), {}).added
+    assert (case.passages, case.expectation) == ((), Expectation(supported=True))
+
+
+def test_a_case_without_its_passages_leaves_the_gate_where_its_question_trained_the_detector(tmp_path):
+    gate = next(f"g{n}" for n in range(100) if role_of(f"g{n}", ROLES) == "gate")
+    twin = {"other": make_sample("other", question="What of t1?", group="elsewhere")}
+    trained = training_side(frozenset({"elsewhere"}), twin)
+    sample, label = make_sample(group=gate, passages=()), make_gold("t1", corrected_response="14 days.")
+    case = make_case(sample, label, (), None, WEEK, ROLES, trained, incomplete=())
+    assert case.role == "train"

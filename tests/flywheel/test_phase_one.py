@@ -5,6 +5,8 @@ from eval.errors import OperationalError
 from flywheel.labels.draws import draw_tasks
 from flywheel.labels.store import open_labels
 from flywheel.phase_one import STEPS
+from flywheel.sources.records import ExportedScore
+from flywheel.warehouse import arrivals, spans
 from tests.flywheel.made_weeks import NEXT_WEEK, WEEK, add_traces, first_phase, is_bad, make_line, make_workspace
 from tests.flywheel.test_killed_run import warehouse_rows
 
@@ -170,3 +172,41 @@ def test_a_rejected_line_is_counted_and_the_rest_goes_on(workspace):
     path = workspace.root / "traces" / "traces.jsonl"
     path.write_text(path.read_text() + "no json\n")
     assert said(first_phase(workspace), "ingest").text.endswith("31 new records in 1 files, 1 rejected")
+
+
+def give_scores(workspace, *trace_ids):
+    """Scores of people that arrive alone, after the traces."""
+    told = [
+        (n, f"h{n}", ExportedScore(score_id=f"s{n}", trace_id=name, name="verdict", source="human", label="incorrect"))
+        for n, name in enumerate(trace_ids)
+    ]
+    with duckdb.connect(str(workspace.warehouse)) as db:
+        arrivals.append(db, "exported_score", spans.score_table(told, 9))
+
+
+def test_scores_that_arrive_later_and_alone_run_the_signals_again_and_change_no_rate(workspace):
+    first = first_phase(workspace)
+    good = next(make_line(WEEK, number)["trace_id"] for number in FEW if not is_bad(number))
+    give_scores(workspace, good)
+    events = first_phase(workspace)
+    assert set(kinds(events).values()) == {"done"}
+    assert said(events, "signals").figures["disliked_in_export"] == 1
+    assert said(events, "signals").text.endswith("1 disliked in the tool that they came from")
+    assert said(events, "triage").figures == said(first, "triage").figures
+    assert set(kinds(first_phase(workspace)).values()) == {"kept"}
+
+
+def test_an_exemplar_is_one_that_people_disliked_where_there_is_one(tmp_path):
+    workspace = make_workspace(tmp_path, labels=4)
+    add_traces(tmp_path, numbers=FEW)
+    first_phase(workspace, until="plan")
+    drawn = {name for (name,) in rows(workspace, "select trace_id from draw_population where position is not null")}
+    held = [
+        [name for name in told if name not in drawn] for (told,) in rows(workspace, "select exemplars from mode_week")
+    ]
+    fresh = max(held, key=len)
+    give_scores(workspace, fresh[-1])
+    first_phase(workspace, until="plan")
+    chosen = {name for (name,) in rows(workspace, "select trace_id from purposive_task")}
+    assert len(fresh) > 1
+    assert chosen & set(fresh) == {fresh[-1]}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from eval.metrics.abstention import is_abstention
 from flywheel.settings import Triage
-from flywheel.signals import SignalCount, add_signals
+from flywheel.signals import SignalCount, add_signals, disliked_in_export
 from flywheel.sources.records import ExportedScore
 from flywheel.warehouse import arrivals, spans
 from tests.flywheel.made_traces import WEEK, deliver, make_trace, open_made, tables
@@ -176,13 +176,13 @@ def test_a_leak_is_personal_data_that_the_question_does_not_hold(tmp_path, answe
 )
 def test_a_persons_score_counts_where_it_says_that_the_answer_was_bad(tmp_path, name, value, label, expected):
     score = ExportedScore(score_id="s", trace_id="t1", name=name, source="human", value=value, label=label)
-    assert signals_of(tmp_path, make_trace(), columns="is_negative_feedback", scores=[score]) == [(expected,)]
+    assert signals_of(tmp_path, make_trace(), columns="is_disliked_in_export", scores=[score]) == [(expected,)]
 
 
 @pytest.mark.parametrize("source", ["llm", "code", "unknown"])
-def test_a_score_that_no_person_gave_is_no_feedback(tmp_path, source):
+def test_a_score_that_no_person_gave_is_no_dislike(tmp_path, source):
     score = ExportedScore(score_id="s", trace_id="t1", name="correctness", source=source, value=0.0)
-    assert signals_of(tmp_path, make_trace(), columns="is_negative_feedback", scores=[score]) == [(False,)]
+    assert signals_of(tmp_path, make_trace(), columns="is_disliked_in_export", scores=[score]) == [(False,)]
 
 
 def test_one_bad_score_is_enough_and_only_for_its_own_trace(tmp_path):
@@ -190,8 +190,24 @@ def test_one_bad_score_is_enough_and_only_for_its_own_trace(tmp_path):
         ExportedScore(score_id=f"s{value}", trace_id="t1", name="thumbs", source="human", value=value)
         for value in (1.0, 0.0)
     ]
-    found = signals_of(tmp_path, make_trace("t1"), make_trace("t2"), columns="is_negative_feedback", scores=scores)
+    found = signals_of(tmp_path, make_trace("t1"), make_trace("t2"), columns="is_disliked_in_export", scores=scores)
     assert found == [(True,), (False,)]
+
+
+def test_an_exported_score_is_no_native_rating(tmp_path):
+    score = ExportedScore(score_id="s", trace_id="t1", name="verdict", source="human", label="incorrect")
+    both = [make_trace("t1"), make_trace("t2", feedback={"rating": 1})]
+    found = signals_of(tmp_path, *both, columns="is_negative_feedback, is_disliked_in_export", scores=[score])
+    assert found == [(False, True), (True, False)]
+
+
+def test_what_was_disliked_in_the_export_is_counted_and_named(tmp_path):
+    score = ExportedScore(score_id="s", trace_id="t1", name="thumbs", source="human", value=0.0)
+    with open_made(tmp_path) as db:
+        deliver(db, tmp_path, make_trace("t1"), make_trace("t2"))
+        arrivals.append(db, "exported_score", spans.score_table([(1, "h", score)], 9))
+        assert add_signals(db, WEEK, Triage()) == SignalCount(2, 0, 0, 0, 0, 0, disliked_in_export=1)
+        assert disliked_in_export(db, WEEK) == {"t1"}
 
 
 def test_where_passages_are_missing_nothing_is_said_of_them(tmp_path):

@@ -1,7 +1,9 @@
 import pytest
 
 from flywheel.settings import Triage
+from flywheel.sources.records import ExportedScore
 from flywheel.triage import triage_week
+from flywheel.warehouse import arrivals, spans
 from tests.flywheel.made_traces import WEEK, deliver, make_trace, open_made, score_all, tables
 
 ABSTAINS = "I don't know."
@@ -99,6 +101,30 @@ def test_the_share_is_of_traces_that_answered(triage):
     )
     assert (count.traces, count.flagged, count.ok, count.ok_flagged, count.flagged_share) == (3, 2, 2, 1, 0.5)
     assert count.by_type == (("error", 1), ("unsupported_claim", 1))
+
+
+def test_exported_scores_change_neither_the_flagged_share_nor_a_severity(tmp_path):
+    judged = {"bad": 0.1, "doubtful": 0.4, "good": 1.0, "disliked": 1.0}
+    rated = {"disliked": {"rating": 1}}
+    found = []
+    for is_scored in (False, True):
+        folder = tmp_path / str(is_scored)
+        folder.mkdir()
+        with open_made(folder) as db:
+            deliver(db, folder, *(make_trace(name, feedback=rated.get(name)) for name in judged))
+            if is_scored:
+                said = [
+                    (n, name, ExportedScore(score_id=name, trace_id=name, name="v", source="human", label="incorrect"))
+                    for n, name in enumerate(judged)
+                ]
+                arrivals.append(db, "exported_score", spans.score_table(said, 9))
+            score_all(db, judged)
+            count = triage_week(db, WEEK, Triage(), 0.5)
+            found.append((count, db.execute("select * from triage order by trace_id").fetchall()))
+            disliked = db.execute("select count(*) from signal where is_disliked_in_export").fetchone()
+    assert disliked == (4,)
+    assert found[0] == found[1]
+    assert found[0][0].flagged_share == 0.75
 
 
 def test_a_week_without_traces_has_no_share(triage):

@@ -235,7 +235,7 @@ def test_quarantined_records_are_tried_again_once_a_limit_is_raised(flywheel, tm
     assert flywheel("ingest", path)[0] == 0
     code, _, err = flywheel("ingest", "--retry-quarantine")
     assert (code, stored(tmp_path)) == (2, ["t1"])
-    assert "none of 2 can be read yet" in err
+    assert "none of its records can be read yet" in err
     (tmp_path / "flywheel.toml").write_text("")
     code, out, _ = flywheel("ingest", "--retry-quarantine")
     assert (code, stored(tmp_path)) == (0, ["t1", "t2"])
@@ -390,3 +390,11 @@ def test_a_run_that_is_killed_leaves_nothing_half_done(tmp_path):
     assert again.returncode == 0
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
         assert db.execute("select count(*), max(revision) from trace").fetchone() == (8_000, 1)
+
+
+def test_files_without_a_record_are_no_success(flywheel, tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", b"", b"  ")
+    code, out, err = flywheel("ingest", path)
+    assert code == 4
+    assert "2 lines = 0 added" in out
+    assert "there is not one record in these files" in err

@@ -1,5 +1,7 @@
 import json
+from datetime import UTC, datetime
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -7,7 +9,10 @@ import pytest
 from eval.errors import UserError
 from flywheel.ingest import corpus
 from flywheel.ingest.corpus import add_corpus_file
+from flywheel.ingest.redaction import redactor_of
+from flywheel.settings import Governance
 from flywheel.sources.delivery import Limits
+from flywheel.trace import RetrievedContext, Trace
 from flywheel.warehouse.deliveries import Count
 from tests.flywheel.made_otlp import make_span, request
 from tests.flywheel.made_traces import deliver, make_trace, open_made, take, write_lines
@@ -84,6 +89,31 @@ def test_a_passage_that_comes_twice_is_kept_once(db, tmp_path, monkeypatch):
     assert db.execute("select count(*) from corpus_passage").fetchone() == (3,)
 
 
+def test_of_passages_with_one_id_the_last_of_the_file_is_kept(db, tmp_path):
+    path = write_lines(tmp_path / "c.jsonl", *({"id": f"p{n % 7}", "text": f"text {n}"} for n in range(4000)))
+    add_corpus_file(db, path, Limits())
+    kept = db.execute("select text from corpus_passage").fetchall()
+    assert sorted(kept) == [(f"text {n}",) for n in range(3993, 4000)]
+
+
+def test_a_corpus_is_masked_where_traces_are_and_still_meets_them(db, tmp_path):
+    redactor = redactor_of(Governance(redact="store"))
+    trace = Trace(
+        trace_id="t1", timestamp=datetime(2026, 1, 1, tzinfo=UTC), user_input="q", response="a",
+        retrieved_contexts=[RetrievedContext("of max@example.org", "")],
+    )  # fmt: skip
+    deliver(db, tmp_path, msgspec.json.encode(redactor.record(trace)))
+    path = write_lines(tmp_path / "c.jsonl", {"id": "of max@example.org", "text": "ask eva@example.org"})
+    assert add_corpus_file(db, path, Limits(), redactor) == (1, 1)
+    assert "example" not in str(db.execute("select * from corpus_passage").fetchall())
+    assert db.execute(TRACES).fetchall() == [("t1", 2, ["ask [email████████]"], False)]
+
+
+def test_a_table_is_a_corpus_too(db, tmp_path):
+    (tmp_path / "c.csv").write_text("id,text\n7,seven\n8,eight\n")
+    assert add_corpus_file(db, tmp_path / "c.csv", Limits()) == (2, 0)
+
+
 def test_passages_are_read_from_lines_arrays_and_parquet_under_their_usual_names(db, tmp_path):
     rows = [{"doc_id": 7, "page_content": "seven\x00"}, {"_id": "p8", "content": "eight", "id": None}]
     (tmp_path / "a.json").write_text(json.dumps(rows, indent=1))
@@ -111,11 +141,11 @@ def test_passages_are_read_from_lines_arrays_and_parquet_under_their_usual_names
 )
 def test_a_corpus_with_a_bad_record_is_refused_whole(db, tmp_path, lines, said):
     with pytest.raises(UserError, match=said):
-        add_corpus_file(db, write_lines(tmp_path / "c.jsonl", *lines), Limits(line_bytes=8000))
+        add_corpus_file(db, write_lines(tmp_path / "c.jsonl", *lines), Limits(line_bytes=8000, envelope_bytes=8000))
     assert db.execute("select count(*) from corpus_passage").fetchone() == (0,)
 
 
 def test_a_damaged_parquet_file_is_the_users_to_mend(db, tmp_path):
     (tmp_path / "c.parquet").write_bytes(b"PAR1 rubbish")
-    with pytest.raises(UserError, match=r"c\.parquet cannot be read"):
+    with pytest.raises(UserError, match=r"c\.parquet.* damaged"):
         add_corpus_file(db, tmp_path / "c.parquet", Limits())

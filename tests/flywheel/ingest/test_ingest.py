@@ -15,6 +15,7 @@ from blake3 import blake3
 from eval.errors import UserError
 from flywheel.ingest import How, ingest, ingest_file
 from flywheel.sources.delivery import Delivery
+from flywheel.sources.mapping import parse_mapping
 from flywheel.warehouse import traces
 from flywheel.warehouse.deliveries import Count, TraceCount
 from tests.flywheel.made_otlp import make_spans, request
@@ -385,3 +386,22 @@ def test_a_line_of_two_gigabytes_is_rejected_in_bounded_memory(tmp_path):
     lines, added, rejected, kilobytes = map(int, told)
     assert (lines, added, rejected) == (2, 1, 1)
     assert kilobytes < 600_000
+
+
+def test_the_same_bytes_by_another_mapping_are_read_again(db, tmp_path):
+    path = write_lines(tmp_path / "logs.jsonl", {"id": "1", "q": "What?", "q2": "Why?", "ts": "2026-11-03T10:00:00Z"})
+    for question, said in (("q", "What?"), ("q2", "Why?"), ("q2", "Why?")):
+        mapping = parse_mapping(f'[fields]\ntrace_id = "id"\ntimestamp = "ts"\nuser_input = "{question}"\n', "mapping")
+        ingest_file(db, path, replace(how_made(tmp_path), mapping=mapping))
+        assert db.execute("select user_input from trace").fetchall() == [(said,)]
+    assert db.execute("select count(*) from delivery").fetchone() == (2,)
+
+
+def test_reading_again_applies_settings_that_have_changed(db, tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", make_trace("t1", metadata={"source_id": "s"}))
+    take(db, path)
+    how = how_made(tmp_path, group="metadata.source_id")
+    again = replace(how, again=True, orders=replace(how.orders, by_content=True))
+    assert ingest_file(db, path, again).count == Count(1, updated=1)
+    assert db.execute("select group_id, revision from trace").fetchall() == [("s", 2)]
+    assert ingest_file(db, path, again).count == Count(1, unchanged=1)

@@ -46,7 +46,7 @@ def test_where_nothing_is_mended_the_file_and_the_warehouse_stay_as_they_are(db,
     (kept,) = quarantined(tmp_path)
     before, content = tables(db), kept.read_bytes()
     counted = retry(db, kept, how_made(tmp_path))
-    assert counted.failure == f"{kept.name}: none of 2 can be read yet"
+    assert counted.failure == f"{kept.name}: none of its records can be read yet"
     assert (tables(db), quarantined(tmp_path), kept.read_bytes()) == (before, [kept], content)
 
 
@@ -109,3 +109,17 @@ def test_a_record_of_a_mapping_waits_until_the_mapping_is_named(db, tmp_path):
     path.write_bytes(line_of(Kept("a", 1, "why", "mapped", b"{}", True)))
     assert retry(db, path, how_made(tmp_path)).failure
     assert path.exists()
+
+
+def test_a_record_that_is_tried_again_leaves_alone_what_came_since(db, tmp_path):
+    take(db, write_lines(tmp_path / "a.jsonl", make_trace("t1", response="old", metadata=DEEP)), max_nesting=4)
+    take(db, write_lines(tmp_path / "b.jsonl", make_trace("t1", response="new")))
+    counted = retry(db, quarantined(tmp_path)[0], how_made(tmp_path))
+    assert counted.count == Count(1, unchanged=1)
+    assert db.execute("select response, revision from trace").fetchall() == [("new", 1)]
+
+
+def test_what_is_mended_is_no_longer_told_as_rejected(db, tmp_path):
+    take(db, write_lines(tmp_path / "a.jsonl", make_trace("t1", metadata=DEEP), b"broken"), max_nesting=4)
+    retry(db, quarantined(tmp_path)[0], how_made(tmp_path))
+    assert db.execute("select name, line from rejected_record").fetchall() == [("a.jsonl", 2)]

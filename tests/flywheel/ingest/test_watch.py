@@ -1,5 +1,8 @@
 import os
 
+import pytest
+
+from eval.errors import UserError
 from flywheel.ingest.watch import Watched, ready_files, watch
 
 
@@ -62,3 +65,27 @@ def test_a_rewritten_file_of_the_same_size_is_taken_again(tmp_path):
 def test_what_could_not_be_taken_is_offered_again(tmp_path):
     (tmp_path / "a.jsonl").write_text("x")
     assert looking(tmp_path, [nothing] * 3, [False, False, True]) == [["a.jsonl"]] * 3
+
+
+def test_a_pattern_may_match_nothing_yet(tmp_path):
+    late = tmp_path / "a.jsonl"
+    assert looking(tmp_path / "*.jsonl", [nothing, lambda: late.write_text("x"), nothing]) == [["a.jsonl"]]
+
+
+def test_a_folder_that_goes_away_for_a_moment_is_no_trouble(tmp_path):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text("x")
+    away = tmp_path / "away"
+
+    def comes_back():
+        away.rename(folder)
+        (folder / "b.jsonl").write_text("x")
+
+    happenings = [nothing, lambda: folder.rename(away), nothing, comes_back, nothing]
+    assert looking(folder, happenings) == [["a.jsonl"], ["b.jsonl"]]
+
+
+def test_a_folder_that_was_never_there_is_said_at_once(tmp_path):
+    with pytest.raises(UserError, match="there is no file or folder"):
+        looking(tmp_path / "typo", [])

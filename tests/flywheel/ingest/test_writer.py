@@ -35,14 +35,18 @@ def fail(_):
     raise ArithmeticError("no")
 
 
+def write_often(writer, append):
+    for _ in range(WAITING + 1):
+        writer.write(append)
+
+
 def test_an_error_of_an_append_is_raised_at_a_later_write_or_at_the_wait(db):
     with Writer(db) as writer:
         writer.write(fail)
         with pytest.raises(ArithmeticError):
             writer.wait()
         with pytest.raises(ArithmeticError):
-            for _ in range(WAITING + 1):
-                writer.write(fail)
+            write_often(writer, fail)
 
 
 def write_and_stop(db, append):

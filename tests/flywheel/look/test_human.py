@@ -78,6 +78,22 @@ def test_stars_of_users_are_read():
     assert RATING
 
 
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize("before", range(135, 162))
+def test_a_comment_is_masked_before_it_is_cut(before):
+    said = read_scores([score("a", 0.0, comment="x" * before + f" {CARD} thanks"), score("b", 1.0)])
+    assert "1111" not in said.dislikes["a"]
+
+
+def test_names_and_labels_of_scores_are_masked():
+    mail = "ada.lovelace@example.org"
+    said = read_scores([score("a", 0.0, label=mail, name=mail), score("b", 1.0, name=mail)])
+    table = compare(said.verdicts, said.readings, [flagged("a"), seen("b")])[0]
+    assert "lovelace" not in str(said.dislikes) + table.name
+
+
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.none() | st.text(max_size=8)
 

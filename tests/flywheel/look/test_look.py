@@ -6,7 +6,7 @@ import pytest
 from eval.errors import UserError
 from flywheel.look import Export, look
 from flywheel.look.output import check_folder, csv_row, render_json, write_look
-from flywheel.settings import Governance, Paths, Settings
+from flywheel.settings import Governance, Ingest, Paths, Settings
 from flywheel.warehouse import open_warehouse
 from flywheel.warehouse.traces import as_one_week
 from flywheel.workspace import Workspace
@@ -151,6 +151,40 @@ def test_personal_data_is_masked_in_all_that_is_written(tmp_path):
     found = look_at(tmp_path, write_export(tmp_path / "export.jsonl", lines))
     write_look(found, tmp_path / "out")
     assert not any("ann@example.org" in path.read_text() for path in (tmp_path / "out").iterdir())
+
+
+def test_names_of_files_and_traces_are_masked_too(tmp_path):
+    passages = [{"id": "of ann@example.org", "text": "Nothing."}]
+    lines = [
+        trace("ann@example.org", "Who is she?", "She is the captain.", None, retrieved_contexts=passages),
+        b'{"trace_id": 7}',
+    ]
+    broken = tmp_path / "of eva@example.org.jsonl"
+    broken.write_bytes(b'{"x": 1}\n')
+    found = look_at(tmp_path, write_export(tmp_path / "of ann@example.org.jsonl", lines), broken)
+    assert "example" not in str((found.files, found.to_label, found.loose, found.modes, found.notes))
+    assert any("first at 2" in reason for file in found.files for reason, _ in file.reasons)
+
+
+def test_two_files_of_one_name_have_each_their_own_reasons(tmp_path):
+    for folder, broken in (("one", [b"[", b"["]), ("two", [b'{"trace_id": 7}'])):
+        (tmp_path / folder).mkdir()
+        write_export(tmp_path / folder / "a.jsonl", [small_export()[0], *broken])
+    found = look_at(tmp_path, tmp_path / "one", tmp_path / "two")
+    assert [sum(many for _, many in file.reasons) for file in found.files] == [file.rejected for file in found.files]
+    assert len({file.name for file in found.files}) == 2
+    assert not {reason for reason, _ in found.files[0].reasons} & {reason for reason, _ in found.files[1].reasons}
+
+
+def test_a_corpus_is_bounded_by_what_the_settings_allow(tmp_path):
+    lines = [langfuse_trace("t1", "How long?", "The trial runs 14 days.", [{"id": "p1", "score": 0.9}])]
+    path = write_export(tmp_path / "export.jsonl", lines)
+    corpus = write_export(tmp_path / "corpus.jsonl", [{"id": "p1", "text": "14 days.", "more": [[[1]]]}])
+    assert look_at(tmp_path, path, corpus=corpus).judged == 1
+    corpus.write_text('{"id": "p1", "text": "14 days.", "more": ' + "[" * 80 + "]" * 80 + "}\n")
+    with pytest.raises(UserError, match="nests deeper"):
+        look_at(tmp_path, path, corpus=corpus)
+    assert look_at(tmp_path, path, corpus=corpus, settings=Settings(ingest=Ingest(max_nesting=100))).judged == 1
 
 
 def test_settings_may_switch_masks_off(tmp_path):

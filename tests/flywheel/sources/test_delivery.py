@@ -261,6 +261,31 @@ def values(path, content, limits=None):
     return list(Delivery(path, limits).values())
 
 
+def test_a_line_of_json_may_be_longer_than_a_native_line_up_to_its_own_limit(tmp_path):
+    long = b'{"a":"' + b"x" * 2000 + b'"}'
+    limits = Limits(line_bytes=1000, envelope_bytes=len(long))
+    content = b"{}\n" + long + b"\n" + long.replace(b"a", b"ab") + b"\n{}"
+    found = values(tmp_path / "file", content, limits)
+    assert [(value.line, isinstance(value, Rejected)) for value in found] == [
+        (1, False), (2, False), (3, True), (4, False)
+    ]  # fmt: skip
+    assert (found[1].raw, found[2].reason) == (long, f"the line is longer than {len(long)} bytes")
+    assert [whole for _, _, whole in Delivery(tmp_path / "file", limits).lines()] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("before", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_a_first_line_longer_than_a_megabyte_is_looked_at(tmp_path, packer, before):
+    line = json.dumps({"a": list(range(400_000)), "b": {"c": 1}}).encode()
+    path = tmp_path / "file"
+    path.write_bytes(PACKERS[packer](before + line + b"\n" + line + b"\n"))
+    head = Delivery(path).head
+    assert (head.is_document, list(head.first), head.first["b"], head.first["a"][:2]) == (
+        False, ["a", "b"], {"c": 1}, [0, 1]
+    )  # fmt: skip
+    assert len(list(Delivery(path).values())) == 2 + before.count(b"\n")
+
+
 def test_values_are_the_lines_or_the_elements_of_one_document(tmp_path):
     path = tmp_path / "file"
     for content in (b'{"a":1}\n{"a":2}\n', b'[{"a":1},\n {"a":2}]', b'\xef\xbb\xbf [\n{"a":1}, {"a":2}]\n\n'):
@@ -310,6 +335,7 @@ def test_no_bytes_stop_the_look_or_the_reading(tmp_path_factory, noise):
     assume(not noise.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")))
     path.write_bytes(noise)
     delivery = Delivery(path)
+    assume(not delivery.head.start.startswith(b"PAR1"))
     assert delivery.head.start in (noise, noise.removeprefix(b"\xef\xbb\xbf"))
     for value in delivery.values():
         assert value.line >= 1
@@ -324,6 +350,56 @@ def test_the_head_is_the_first_value_whatever_stands_before_it(tmp_path):
     assert len(Delivery(path).head.start) == 1 << 20
     path.write_bytes(b"plain text\n" * 5)
     assert Delivery(path).head.first is None
+
+
+def test_an_array_of_millions_is_looked_at_in_little_memory(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_bytes(b"[\n" + b"{}," * 2_566_000 + b"{}]")
+    tracemalloc.start()
+    head = Delivery(path).head
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (head.is_document, head.first[:2]) == (True, [{}, {}])
+    assert len(head.first) == 50
+    assert peak < 60_000_000
+    assert held < 3_000_000
+
+
+def test_a_long_document_is_known_by_its_keys_and_the_first_of_its_lists(tmp_path):
+    path = tmp_path / "file.json"
+    spans = [{"name": f"step {number}", "attributes": {"text": "x" * 100}} for number in range(30_000)]
+    document = {"note": "n" * 3_000_000, "data": [{"info": {"trace_id": "t1"}, "spans": spans}], "n": 7}
+    path.write_text(json.dumps(document, indent=1))
+    head = Delivery(path).head
+    assert head.is_document
+    assert (list(head.first), head.first["note"], head.first["n"]) == (["note", "data", "n"], "", 7)
+    (record,) = head.first["data"]
+    assert record["info"] == {"trace_id": "t1"}
+    assert record["spans"] == spans[:50]
+
+
+@pytest.mark.parametrize("text", [b"[" * 60 + b'"' + b"x" * 2_000_000 + b'"' + b"]" * 60, b"[\n" + b"1" * 4_000_000])
+def test_a_look_goes_only_a_few_levels_deep(tmp_path, text):
+    path = tmp_path / "file.json"
+    path.write_bytes(text)
+    assert Delivery(path).head.first in ([[[[[[[]]]]]]], None)
+
+
+@pytest.mark.parametrize("name", ["logs.csv", "logs"])
+def test_a_table_never_goes_on_behind_a_line(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b'q,a\n"one\n')
+    assert not Delivery(path).continues_at(9)
+    path.write_bytes(b'{"a": 1}\n')
+    assert Delivery(path).continues_at(9)
+
+
+def test_a_parquet_file_cut_off_has_no_columns(tmp_path):
+    path = tmp_path / "file.parquet"
+    path.write_bytes(b"PAR1" + bytes(50))
+    assert (Delivery(path).head.columns, Delivery(path).head.first) == ((), None)
+    with pytest.raises(UserError, match=r"file\.parquet is a damaged Parquet file"):
+        list(Delivery(path).values())
 
 
 def test_the_time_of_a_file_is_in_utc(tmp_path):

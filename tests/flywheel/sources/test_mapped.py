@@ -3,6 +3,7 @@ import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 import pyarrow as pa
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from eval.errors import UserError
-from flywheel.sources import mapped
+from flywheel.sources import mapped, recognise
 from flywheel.sources.delivery import Delivery, Limits
 from flywheel.sources.mapping import parse_mapping
 from flywheel.sources.records import Blank, Found, Rejected
+from flywheel.sources.rows import rows_of
+from flywheel.sources.suggest import explain_unknown
 from flywheel.trace import RetrievedContext, Trace
 
 PLAIN = '[fields]\ntrace_id = "id"\ntimestamp = "ts"\nuser_input = "q"\nresponse = "a"\n'
@@ -357,6 +360,49 @@ def test_a_damaged_parquet_file_is_a_user_error(tmp_path):
             list(mapped.read(Delivery(path), parse_mapping(PLAIN, "m")))
 
 
+def test_a_parquet_file_cut_off_is_said_to_be_damaged_where_its_format_is_looked_for(tmp_path):
+    path = write_parquet(tmp_path / "logs.parquet", [ROW] * 1000)
+    path.write_bytes(path.read_bytes()[:-20])
+    delivery = Delivery(path)
+    assert recognise(delivery) is None
+    with pytest.raises(UserError, match=r"logs\.parquet, after row 0: it is a damaged Parquet file"):
+        explain_unknown(delivery.name, delivery)
+
+
+def test_texts_that_a_parquet_file_holds_once_for_many_rows_are_read_a_few_at_a_time(tmp_path):
+    long = "Why? " * 100_000
+    docs = [[{"text": long}]] * 1024
+    columns = pa.table({"id": [f"t{number}" for number in range(1024)], "q": [long] * 1024, "docs": docs})
+    path = tmp_path / "logs.parquet"
+    parquet.write_table(columns, path, compression="zstd", dictionary_pagesize_limit=1 << 26)
+    del columns
+    assert path.stat().st_size < 20_000
+    before = pa.total_allocated_bytes()
+    delivery = Delivery(path)
+    rows, most, given = 0, 0, []
+    for row in rows_of(delivery):
+        rows += 1
+        assert (row[0], len(row[1]["q"]), len(row[1]["docs"][0]["text"])) == (rows, len(long), len(long))
+        most = max(most, pa.total_allocated_bytes() - before)
+        given.append(delivery.given)
+    assert rows == 1024
+    assert most < 32 << 20
+    assert all(2 * len(long) < after - so_far < 2.1 * len(long) for so_far, after in pairwise(given))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_row_of_parquet_with_too_large_a_cell_is_rejected_alone(tmp_path, nested):
+    texts = ["Why?", "x" * 2001, "How?", None]
+    held = [[{"text": text}] for text in texts] if nested else texts
+    path = write_parquet(tmp_path / "logs.parquet", [{"id": str(n), "q": cell} for n, cell in enumerate(held)])
+    items = list(rows_of(Delivery(path, Limits(line_bytes=2000))))
+    assert [isinstance(item, Rejected) for item in items] == [False, True, False, False]
+    assert items[1] == Rejected(2, "a cell of the row is larger than 2000 bytes", b"", whole=False)
+    assert [item[1]["q"] for item in items if isinstance(item, tuple)] == [held[0], held[2], held[3]]
+    items = list(rows_of(Delivery(path, Limits(line_bytes=2100, envelope_bytes=1))))
+    assert [type(item) for item in items] == [tuple] * 4
+
+
 def test_an_empty_file_gives_nothing(read):
     assert read("") == []
     assert read("", name="logs.csv") == []
@@ -455,3 +501,13 @@ def test_a_table_that_has_grown_is_read_on_under_the_header_it_began_with(tmp_pa
         file.write("t2,2026-11-03,How?,So.\n")
     (item,) = mapped.read(Delivery(path, start=read_before, first_line=3), parse_mapping(PLAIN, "m"))
     assert (item.line, item.what.trace_id, item.what.user_input) == (3, "t2", "How?")
+
+
+def test_a_rejected_row_of_a_table_that_has_grown_comes_under_its_header(tmp_path):
+    path = tmp_path / "logs.csv"
+    path.write_text("\n" + table(list(ROW), ["t1", "2026-11-03", "Why?", "So."]))
+    read_before = path.stat().st_size
+    with path.open("a") as file:
+        file.write("t2,2026-11-03\n")
+    (item,) = mapped.read(Delivery(path, start=read_before, first_line=4), parse_mapping(PLAIN, "m"))
+    assert (item.line, item.raw.splitlines()) == (4, [",".join(ROW).encode(), b"t2,2026-11-03"])

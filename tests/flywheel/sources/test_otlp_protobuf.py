@@ -106,6 +106,21 @@ def test_a_span_without_ids_is_rejected_alone_and_its_bytes_give_the_same_again(
     assert again(otlp_protobuf, items[0].raw, tmp_path / "again") == [items[0]]
 
 
+def test_lines_of_json_as_an_exporter_sends_them_give_all_their_spans(tmp_path):
+    text = {"input.value": "x" * 2_900}
+    lines = [
+        request(*[otlp_span(text, spanId=f"{batch * 512 + number:016x}") for number in range(1, 513)])
+        for batch in range(2)
+    ]
+    delivery = written(tmp_path / "spans.jsonl", *lines)
+    assert 1_500_000 < delivery.path.stat().st_size / 2 < 2_000_000
+    assert otlp_json.recognise(delivery.head) == "its first value has `resourceSpans`"
+    items = list(otlp_json.read(delivery))
+    assert [(item.line, item.what.span_id) for item in items] == [
+        (1 + (number - 1) // 512, f"{number:016x}") for number in range(1, 1025)
+    ]
+
+
 def test_an_empty_file_is_blank(read):
     assert read(b"") == [Blank(1)]
 

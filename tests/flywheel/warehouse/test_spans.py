@@ -80,3 +80,21 @@ def test_an_exported_score_is_stored_as_it_came(db):
         ("s", "h", "t", "x", "helpful", "human", 0.5, "yes", "it's 🙂", "ann", at.replace(tzinfo=None), 7, 1),
         ("s2", "g", "t", None, "n", "unknown", None, None, None, None, None, 7, 2),
     ]
+
+
+def test_the_scores_of_a_week_have_a_hash_that_no_order_and_no_other_week_changes(db, tmp_path):
+    deliver(db, tmp_path, make_trace("t1"), make_trace("t2"), make_trace("t3", timestamp="2026-11-10T10:00:00Z"))
+
+    def after(*told):
+        rows = [
+            (1, content, ExportedScore(score_id=content, trace_id=trace, name="thumbs", source="human"))
+            for content, trace in told
+        ]
+        db.execute("delete from exported_score")
+        arrivals.append(db, "exported_score", spans.score_table(rows, 9))
+        return spans.scores_fingerprint(db, "2026-W45")
+
+    assert spans.scores_fingerprint(db, "2026-W45") == ""
+    both = after(("a", "t1"), ("b", "t2"))
+    assert after(("b", "t2"), ("a", "t1"), ("c", "t3"), ("d", "stray")) == both
+    assert len({both, after(("a", "t1")), after(("a", "t2"), ("b", "t1")), after(("e", "t1"), ("b", "t2"))}) == 4
