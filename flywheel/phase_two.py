@@ -161,18 +161,22 @@ def grow_golden(job: Job) -> Said:
     mask = mask_of(job.workspace.settings.governance)
     trained = training_side(scores.training_groups(job.db), scores.read_samples_by_id(job.db, labelled), mask)
     mode_of = modes.mode_of_traces(job.db, job.week)
-    growth = grow(folder, job.week, gold, samples, relevant, mode_of, roles, trained, mask)
+    incomplete = scores.incomplete_passages(job.db, list(samples))
+    growth = grow(folder, job.week, gold, samples, relevant, mode_of, roles, trained, mask, incomplete)
     job.db.execute("delete from growth where week = ?", [job.week])
     for case in growth.added:
         job.db.execute("insert into growth values (?, ?, ?, ?)", [job.week, case.case_id, case.source_trace, case.role])
     by_role = {role: sum(case.role == role for case in growth.added) for role in ("train", "dev", "gate")}
     said = f"{len(growth.added)} cases added ({', '.join(f'{n} {role}' for role, n in by_role.items())}), "
     said += f"{growth.cases} in {growth.version}; {growth.repeated} failures had their case already"
+    if growth.ungrounded:
+        said += f"; {growth.ungrounded} made none: the export left out their passages, and nobody corrected the answer"
     figures = {
         "version": growth.version,
         "cases": growth.cases,
         "added": len(growth.added),
         "repeated": growth.repeated,
+        "ungrounded": growth.ungrounded,
     }
     return Said(said, {**figures, "by_role": by_role})
 

@@ -152,7 +152,7 @@ def hear(db: duckdb.DuckDBPyConnection, traces: list[Observed], low_rating: int,
             {one.trace_id: f"{one.rating} of 5 stars" for one in traces if stars.get(one.trace_id) == "bad"}
         )
     for one in traces:
-        if one.is_negative_feedback:
+        if one.is_disliked:
             said.dislikes.setdefault(one.trace_id, "a score of the source tool")
     return said
 

@@ -28,7 +28,7 @@ class Observed:
     unsupported: float | None
     is_pii_leak: bool
     is_injection: bool
-    is_negative_feedback: bool
+    is_disliked: bool
     rating: int | None
 
     @property
@@ -43,8 +43,8 @@ def observe(db: duckdb.DuckDBPyConnection) -> list[Observed]:
         """
         select t.trace_id, t.group_id, t.status = 'ok' and coalesce(trim(t.response), '') <> '',
                g.is_flagged, g.failure_type, g.severity, case when isfinite(s.value) then 1 - s.value end,
-               coalesce(n.is_pii_leak, false), coalesce(n.is_injection, false), n.is_negative_feedback,
-               t.rating
+               coalesce(n.is_pii_leak, false), coalesce(n.is_injection, false),
+               n.is_negative_feedback or n.is_disliked_in_export, t.rating
         from trace t join triage g using (trace_id) join signal n using (trace_id)
         left join score s on s.trace_id = t.trace_id and s.metric = 'groundedness'
         order by t.trace_id

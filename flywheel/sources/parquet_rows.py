@@ -96,10 +96,18 @@ def rows_of_batch(batch: Any, before: int, delivery: Delivery) -> Iterator[tuple
         while end < batch.num_rows and not is_too_large[end] and (end == start or held + sizes[end] <= BYTES_AT_ONCE):
             held += sizes[end]
             end += 1
-        for number, record in enumerate(records_of(batch.slice(start, end - start)), start=start):
+        for number, record in enumerate(records_of(unpacked(batch.slice(start, end - start))), start=start):
             delivery.given += sizes[number]
             yield parquet_row(before + number + 1, record, limits.nesting)
         start = end
+
+
+def unpacked(batch: Any) -> Any:
+    """Copy texts out of their dictionaries, for Python takes them ten times faster then."""
+    import pyarrow as pa
+
+    columns = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in batch]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names) if columns else batch
 
 
 def sizes_of(array: Any) -> Any:

@@ -69,6 +69,17 @@ def read_samples_by_id(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) 
     return {row[0]: sample(*row) for row in rows}
 
 
+def incomplete_passages(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, tuple[Passage, ...]]:
+    """Give of some traces those whose delivery left passages out, each with what it held."""
+    rows = db.execute(
+        """
+        select trace_id, retrieved_contexts from trace where contexts_missing and trace_id in (select unnest(?))
+        """,
+        [list(trace_ids)],
+    ).fetchall()
+    return {name: tuple(Passage(held["id"], held["text"]) for held in contexts) for name, contexts in rows}
+
+
 def sample(trace_id: str, user_input: str, response: str, contexts: list[dict[str, Any]], group: str) -> Sample:
     """Make a sample of a trace's columns."""
     passages = tuple(Passage(context["id"], context["text"]) for context in contexts)

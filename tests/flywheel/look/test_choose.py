@@ -8,7 +8,7 @@ def seen(trace_id, unsupported=0.1, **fields):
     """A trace that answered and is not flagged, unless told otherwise."""
     told = {
         "group_id": trace_id, "has_answered": True, "is_flagged": False, "failure_type": None, "severity": None,
-        "is_pii_leak": False, "is_injection": False, "is_negative_feedback": False, "rating": None,
+        "is_pii_leak": False, "is_injection": False, "is_disliked": False, "rating": None,
     }  # fmt: skip
     return Observed(trace_id, unsupported=unsupported, **(told | fields))
 
