@@ -12,14 +12,19 @@ from eval.errors import USAGE, OperationalError, UserError
 from flywheel import ingest as ingestion
 from flywheel.cli.progress import bytes_bar
 from flywheel.ingest.paths import STANDARD_INPUT
+from flywheel.sources import named
 from flywheel.sources.delivery import Delivery, Limits
 from flywheel.sources.mapping import read_mapping
 from flywheel.sources.suggest import suggest_mapping
 from flywheel.warehouse import open_warehouse
-from flywheel.warehouse.deliveries import Count, TraceCount
+from flywheel.warehouse.deliveries import Count, TraceCount, next_delivery
+from flywheel.warehouse.traces import weeks_of
 from flywheel.workspace import Workspace
 
 PATH = click.Path(path_type=Path)
+MOST_REASONS = 3
+MOST_WEEKS = 6
+MOST_SHOWN = 160
 EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -77,6 +82,8 @@ def ingest(
     if suggest_mapping:
         click.echo(suggested(paths, how_asked(workspace, asked).limits), nl=False)
         return
+    if watch and (retry_quarantine or corpus or paths == (STANDARD_INPUT,)):
+        raise UserError("--watch takes files and folders only; run the other command by itself")
     if watch:
         keep_watch(workspace, list(paths) or [workspace.traces], asked, poll)
     elif retry_quarantine:
@@ -91,7 +98,7 @@ def suggested(paths: tuple[Path, ...], limits: Limits) -> str:
         raise UserError("--suggest-mapping looks at one file: flywheel ingest logs.jsonl --suggest-mapping")
     if not paths[0].is_file():
         raise UserError(f"there is no file {paths[0]}; check the path")
-    return suggest_mapping(Delivery(paths[0], limits)).text
+    return suggest_mapping(Delivery(paths[0], limits, name=str(paths[0]))).text
 
 
 def take_files(workspace: Workspace, paths: list[Path], asked: Asked) -> tuple[list[ingestion.FileCount], int]:
@@ -114,7 +121,9 @@ def take_files(workspace: Workspace, paths: list[Path], asked: Asked) -> tuple[l
                 bar.end_file(done.path)
                 tell(asked, done)
 
+            first = next_delivery(db)
             counted = ingestion.ingest(db, files, replace(how, on_bytes=bar.within_file), end_file)
+        say(asked, told_weeks(weeks_of(db, first)))
     return counted, completed
 
 
@@ -170,6 +179,8 @@ def how_asked(workspace: Workspace, asked: Asked) -> ingestion.How:
     """Put what was asked over what the settings say."""
     if asked.form in ("json", "text", "markdown"):
         raise UserError(f"--format names the format of the files; for the output write --output {asked.form}")
+    if asked.form != "auto":
+        named(asked.form)
     how = ingestion.how_to(workspace.settings, workspace.traces / ingestion.QUARANTINE, is_strict=asked.is_strict)
     return replace(
         how,
@@ -209,7 +220,7 @@ def tell(asked: Asked, done: ingestion.FileCount) -> None:
 
 def say(asked: Asked, text: str) -> None:
     """Print a line, where lines are asked for."""
-    if asked.output == "text":
+    if asked.output == "text" and text:
         click.echo(text)
 
 
@@ -221,9 +232,25 @@ def line(done: ingestion.FileCount) -> str:
     if done.continued_at:
         notes.append(f"goes on at line {done.continued_at}")
     records = f"{told(done.count, done.unit)}{told_traces(done.traces, done.unit)}"
-    kept = f"; rejected records are in {done.quarantine}" if done.quarantine else ""
+    kept = f"; rejected records are in {done.quarantine}{why(done)}" if done.quarantine else ""
     speed = f"  {done.seconds:.1f} s" if done.seconds >= 1 else ""
     return f"{done.name}  {records} ({'; '.join(notes)}){kept}{speed}"
+
+
+def told_weeks(weeks: list[tuple[str, int]]) -> str:
+    """Say which weeks the new traces belong to, and what comes next; '' where there is nothing new."""
+    if not weeks:
+        return ""
+    listed = ", ".join(f"{week} ({count})" for week, count in weeks[-MOST_WEEKS:])
+    more = f"{len(weeks) - MOST_WEEKS} earlier weeks, " if len(weeks) > MOST_WEEKS else ""
+    return f"new or changed traces by week: {more}{listed}\nNext: flywheel run --week {weeks[-1][0]}"
+
+
+def why(done: ingestion.FileCount) -> str:
+    """Say what records were rejected for, the commonest reason first, a line each."""
+    shown = [f"\n  {number} x {reason[:MOST_SHOWN]}" for reason, number in done.reasons[:MOST_REASONS]]
+    more = len(done.reasons) - MOST_REASONS
+    return "".join(shown) + (f"\n  and {more} other reasons" if more > 0 else "")
 
 
 def told(count: Count, unit: str) -> str:
@@ -239,7 +266,7 @@ def told_traces(traces: TraceCount, unit: str = "record") -> str:
     """Say what records made of traces, where a record is not itself one."""
     if unit in ("line", "row") or traces == TraceCount():
         return ""
-    parts = [f"{traces.added} traces added", f"{traces.updated} updated"]
+    parts = [f"{traces.added} trace{'' if traces.added == 1 else 's'} added", f"{traces.updated} updated"]
     if traces.waiting:
         parts.append(f"{traces.waiting} without a question yet")
     return f"; {', '.join(parts)}"
@@ -256,6 +283,7 @@ def told_as_json(done: ingestion.FileCount) -> dict[str, Any]:
         "continued_at": done.continued_at,
         "failure": done.failure,
         "quarantine": str(done.quarantine) if done.quarantine else None,
+        "reasons": dict(done.reasons),
         **asdict(done.count),
         "traces": asdict(done.traces),
     }

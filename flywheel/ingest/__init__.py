@@ -29,6 +29,7 @@ from flywheel.warehouse.deliveries import Count, Known, TraceCount, add_delivery
 __all__ = ["QUARANTINE", "FileCount", "How", "add_corpus_file", "how_to", "ingest", "ingest_file", "trace_files"]
 
 MAPPING_FILE = "mapping.toml"
+STANDARD_NAME = "standard input"
 NO_RECORDS = Count()
 NO_TRACES = TraceCount()
 DEFAULT_LIMITS = Limits()
@@ -39,7 +40,8 @@ class FileCount:
     """A file and what became of its records.
 
     `was_known` when exactly these bytes had been ingested before; `continued_at` the line from which on a file that
-    had grown was read. `failure` says why nothing of the file could be taken.
+    had grown was read. `reasons` are why records were rejected, the commonest first. `failure` says why nothing of the
+    file could be taken.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class FileCount:
     was_known: bool = False
     continued_at: int | None = None
     quarantine: Path | None = None
+    reasons: tuple[tuple[str, int], ...] = ()
     failure: str | None = None
     seconds: float = 0.0
 
@@ -149,6 +152,7 @@ def add_file(db: duckdb.DuckDBPyConnection, delivery: Delivery, form: Format, wh
         taken.traces,
         continued_at=continued_at,
         quarantine=kept,
+        reasons=taken.reasons,
     )
 
 
@@ -163,7 +167,11 @@ def format_of(delivery: Delivery, how: How) -> tuple[Format, str]:
     beside = delivery.path.with_name(MAPPING_FILE)
     if beside.is_file():
         return mapped_by(read_mapping(beside)), f"{MAPPING_FILE} beside it"
-    raise UserError(explain_unknown(delivery.name, delivery))
+    start = delivery.head.start.lstrip()
+    if delivery.head.first is None and start[:1] in (b"{", b"["):
+        raise UserError(f"{delivery.name} begins like JSON and ends before it is complete; deliver it again")
+    shown = delivery.name if delivery.name == STANDARD_NAME else str(delivery.path)
+    raise UserError(explain_unknown(shown, delivery))
 
 
 def mapped_by(mapping: Mapping) -> Format:
@@ -210,7 +218,7 @@ def again(count: Count) -> Count:
 
 def name_of(path: Path) -> str:
     """Name a file for people."""
-    return "standard input" if path == STANDARD_INPUT else path.name
+    return STANDARD_NAME if path == STANDARD_INPUT else path.name
 
 
 def file_size(path: Path) -> int:

@@ -1,6 +1,7 @@
 """One delivery into the warehouse: its records in batches of bounded size, then settled, all in one transaction."""
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from flywheel.warehouse.deliveries import Count, TraceCount, rejected_table
 
 BATCH_RECORDS = 4_000
 BATCH_BYTES = 12 << 20
+REASONS = 100
 YOUNGEST = 0
 """The generation of objects that the collector has not seen yet."""
 
@@ -67,15 +69,26 @@ class Tally:
     lines: int = 0
     rejected: int = 0
     blank: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def refused(self, reason: str) -> None:
+        """Count a rejected record under its reason; of endlessly many reasons the first are told apart."""
+        self.rejected += 1
+        if reason in self.reasons or len(self.reasons) < REASONS:
+            self.reasons[reason] += 1
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a delivery came to: its records, the traces they made, and the last line that was read."""
+    """What a delivery came to: its records, the traces they made, the last line that was read.
+
+    `reasons` are why records were rejected, and how many for each, the commonest first.
+    """
 
     count: Count
     traces: TraceCount
     last_line: int
+    reasons: tuple[tuple[str, int], ...] = ()
 
 
 def take_in(
@@ -105,7 +118,12 @@ def take_in(
     traces.join_corpus(db)
     settled = of_scores + (of_spans if has_spans else of_traces)
     count = Count(tally.lines, settled.added, settled.updated, settled.unchanged, tally.rejected, tally.blank)
-    return Taken(count, TraceCount(of_traces.added, of_traces.updated, waiting), tally.last_line)
+    return Taken(
+        count,
+        TraceCount(of_traces.added, of_traces.updated, waiting),
+        tally.last_line,
+        tuple(tally.reasons.most_common()),
+    )
 
 
 def read_in(
@@ -128,8 +146,9 @@ def read_in(
         if isinstance(record, Found):
             sort_in(batch, record, place)
         elif isinstance(record, Rejected):
-            tally.rejected += 1
-            batch.rejected.append(refuse(delivery, record, orders, quarantine))
+            stored = refuse(delivery, record, orders, quarantine)
+            tally.refused(stored.reason)
+            batch.rejected.append(stored)
         else:
             tally.blank += 1
             continue

@@ -10,7 +10,7 @@ import duckdb
 from eval.errors import UserError
 from flywheel.ingest import FileCount, How, add_file, mapped_by
 from flywheel.ingest.quarantine import Kept, read_kept
-from flywheel.sources import Format, mapped, named
+from flywheel.sources import Format, mapped, named, native
 from flywheel.sources.delivery import Delivery
 from flywheel.sources.mapping import Mapping
 from flywheel.sources.records import Blank, Found, Record, Rejected
@@ -36,10 +36,19 @@ def retry(db: duckdb.DuckDBPyConnection, path: Path, how: How) -> FileCount:
     try:
         counted = add_file(db, delivery, form, "it was quarantined", replace(how, orders=orders))
     except NothingMendedError:
-        return FileCount(path, first.file, first.format, failure=f"{path.name}: none of its records can be read yet")
+        return FileCount(path, first.file, first.format, failure=nothing_mended(path, first))
     forget_rejected(db, path.stem)
     path.unlink()
     return replace(counted, path=path)
+
+
+def nothing_mended(path: Path, first: Kept) -> str:
+    """Say why nothing came of a quarantine file, and what to do."""
+    if first.format == mapped.NAME:
+        remedy = "name their mapping: --retry-quarantine --mapping mapping.toml"
+    else:
+        remedy = f"deliver {first.file} again once it is mended, and delete {path}"
+    return f"{path.name}: none of its records can be read yet (the first: {first.reason[:160]}); {remedy}"
 
 
 def read_again(path: Path, delivery: Delivery, how: How) -> Iterator[Record]:
@@ -62,8 +71,11 @@ def records_of(one: Kept, path: Path, how: How) -> Iterator[Record]:
         yield Rejected(one.line, one.reason, one.raw, one.whole)
         return
     path.write_bytes(one.raw)
+    delivery = Delivery(path, how.limits, name=one.file)
     try:
-        records = list(form.read(Delivery(path, how.limits, name=one.file)))
+        # A line is read as the line that it was: as a file of its own an array would be a list of traces.
+        is_line = one.format == native.NAME
+        records = [native.read_alone(delivery, one.line, one.raw)] if is_line else list(form.read(delivery))
     except UserError as error:
         records = [Rejected(one.line, str(error), one.raw)]
     for record in records:

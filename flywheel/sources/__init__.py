@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from types import ModuleType
 
 from eval.errors import UserError
@@ -66,5 +67,7 @@ def recognise(delivery: Delivery) -> tuple[Format, str] | None:
 def named(name: str) -> Format:
     """Give a format by its name."""
     if name not in READERS:
-        raise UserError(f"there is no format {name!r}; known: auto, {', '.join(READERS)}")
+        near = get_close_matches(name, READERS, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"there is no format {name!r}; known: auto, {', '.join(READERS)}, or a --mapping{meant}")
     return READERS[name]

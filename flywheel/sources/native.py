@@ -50,6 +50,11 @@ def read(delivery: Delivery) -> Iterator[Record]:
             yield delivery.too_long(number, raw)
 
 
+def read_alone(delivery: Delivery, number: int, raw: bytes) -> Record:
+    """Read one line that was kept by itself."""
+    return read_line(delivery, number, raw, datetime.now(UTC) + NEAR_FUTURE)
+
+
 def read_line(delivery: Delivery, number: int, raw: bytes, latest: datetime) -> Record:
     """Read one line."""
     line = raw if raw[:1] == b"{" and raw[-1:] == b"}" else delivery.bare(raw)

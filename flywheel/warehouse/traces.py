@@ -177,6 +177,13 @@ def weeks(db: duckdb.DuckDBPyConnection) -> list[str]:
     return [week for (week,) in db.execute("select distinct week from trace order by week").fetchall()]
 
 
+def weeks_of(db: duckdb.DuckDBPyConnection, first_delivery: int) -> list[tuple[str, int]]:
+    """Count the traces that stand as a delivery from `first_delivery` on left them, by week, in order."""
+    return db.execute(
+        "select week, count(*) from trace where delivery >= ? group by week order by week", [first_delivery]
+    ).fetchall()
+
+
 def revisions(db: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, int]:
     """Give the current revision of some traces."""
     found = db.execute("select trace_id, revision from trace where trace_id in (select unnest(?))", [list(trace_ids)])

@@ -46,7 +46,9 @@ def test_where_nothing_is_mended_the_file_and_the_warehouse_stay_as_they_are(db,
     (kept,) = quarantined(tmp_path)
     before, content = tables(db), kept.read_bytes()
     counted = retry(db, kept, how_made(tmp_path))
-    assert counted.failure == f"{kept.name}: none of its records can be read yet"
+    assert counted.failure is not None
+    assert counted.failure.startswith(f"{kept.name}: none of its records can be read yet (the first: JSON is malformed")
+    assert counted.failure.endswith(f"deliver a.jsonl again once it is mended, and delete {kept}")
     assert (tables(db), quarantined(tmp_path), kept.read_bytes()) == (before, [kept], content)
 
 
@@ -123,3 +125,8 @@ def test_what_is_mended_is_no_longer_told_as_rejected(db, tmp_path):
     take(db, write_lines(tmp_path / "a.jsonl", make_trace("t1", metadata=DEEP), b"broken"), max_nesting=4)
     retry(db, quarantined(tmp_path)[0], how_made(tmp_path))
     assert db.execute("select name, line from rejected_record").fetchall() == [("a.jsonl", 2)]
+
+
+def test_a_line_is_tried_again_as_a_line_and_not_as_a_document(db, tmp_path):
+    take(db, write_lines(tmp_path / "a.jsonl", make_trace("t1"), json.dumps([make_trace("t2")]).encode()))
+    assert retry(db, quarantined(tmp_path)[0], how_made(tmp_path)).failure is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from eval.errors import UserError
 from flywheel.sources import langfuse
+from flywheel.sources.delivery import Delivery
 from flywheel.sources.records import Found, Rejected
 from flywheel.trace import RetrievedContext
 from tests.flywheel.sources.test_payload import trees
@@ -377,7 +378,7 @@ def test_a_parquet_file_that_is_cut_off_is_a_damaged_file(tmp_path):
     path = tmp_path / "langfuse-traces.parquet"
     path.write_bytes(b"PAR1" + b"\x00" * 100)
     with pytest.raises(UserError, match="damaged"):
-        reason(langfuse, path)
+        list(langfuse.read(Delivery(path)))
 
 
 def test_a_csv_row_with_too_few_cells_is_rejected_as_a_file_of_its_own(tmp_path):
