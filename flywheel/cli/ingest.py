@@ -87,7 +87,7 @@ def ingest(
     if watch:
         keep_watch(workspace, list(paths) or [workspace.traces], asked, poll)
     elif retry_quarantine:
-        finish(retry_all(workspace, asked), 0, asked)
+        finish(retry_all(workspace, asked), 0, "", asked)
     else:
         finish(*take_files(workspace, list(paths), asked), asked)
 
@@ -101,8 +101,11 @@ def suggested(paths: tuple[Path, ...], limits: Limits) -> str:
     return suggest_mapping(Delivery(paths[0], limits, name=str(paths[0]))).text
 
 
-def take_files(workspace: Workspace, paths: list[Path], asked: Asked) -> tuple[list[ingestion.FileCount], int]:
-    """Take files in, telling each as it is done, and then the corpus. Gives how many traces the corpus completed."""
+def take_files(workspace: Workspace, paths: list[Path], asked: Asked) -> tuple[list[ingestion.FileCount], int, str]:
+    """Take the corpus and then the files in, telling each as it is done.
+
+    Gives also how many traces the corpus completed, and in words which weeks the new traces belong to.
+    """
     files = ingestion.trace_files(paths or [workspace.traces], lambda said: click.echo(f"note: {said}", err=True))
     if not files and not asked.corpus:
         raise OperationalError(
@@ -123,8 +126,8 @@ def take_files(workspace: Workspace, paths: list[Path], asked: Asked) -> tuple[l
 
             first = next_delivery(db)
             counted = ingestion.ingest(db, files, replace(how, on_bytes=bar.within_file), end_file)
-        say(asked, told_weeks(weeks_of(db, first)))
-    return counted, completed
+        news = told_weeks(weeks_of(db, first))
+    return counted, completed, news
 
 
 def retry_all(workspace: Workspace, asked: Asked) -> list[ingestion.FileCount]:
@@ -191,8 +194,8 @@ def how_asked(workspace: Workspace, asked: Asked) -> ingestion.How:
     )
 
 
-def finish(counted: list[ingestion.FileCount], completed: int, asked: Asked) -> None:
-    """Print the sum, and leave with the code for bad input where something could not be taken."""
+def finish(counted: list[ingestion.FileCount], completed: int, news: str, asked: Asked) -> None:
+    """Print the sum and what comes next, and leave with the code for bad input where something could not be taken."""
     count = sum((one.count for one in counted), Count())
     traces = sum((one.traces for one in counted), TraceCount())
     if asked.output == "json":
@@ -203,6 +206,7 @@ def finish(counted: list[ingestion.FileCount], completed: int, asked: Asked) -> 
         click.echo(markdown(counted))
     elif len(counted) > 1:
         click.echo(f"total  {told(count, 'record')}{told_traces(traces)}")
+    say(asked, news)
     nothing_taken = not count.added + count.updated + count.unchanged
     if any(one.failure for one in counted) or (count.rejected and nothing_taken):
         raise click.exceptions.Exit(USAGE)

@@ -95,9 +95,9 @@ def test_without_a_path_the_landing_folder_is_taken(flywheel, tmp_path):
     write_lines(tmp_path / "traces" / "deep.jsonl", make_trace("t2"), make_trace("t3"))
     code, out, _ = flywheel("ingest")
     assert code == 0
-    assert out.splitlines()[-1].startswith(
-        "total  3 records = 3 added + 0 updated + 0 unchanged + 0 rejected + 0 blank"
-    )
+    total, weeks, after = out.splitlines()[-3:]
+    assert total.startswith("total  3 records = 3 added + 0 updated + 0 unchanged + 0 rejected + 0 blank")
+    assert (weeks, after) == ("new or changed traces by week: 2026-W45 (3)", "Next: flywheel run --week 2026-W45")
 
 
 def test_spans_are_told_beside_the_traces_they_make(flywheel, tmp_path):
@@ -115,7 +115,7 @@ def test_patterns_and_folders_and_standard_input_are_taken_together(flywheel, tm
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(gzip.compress(as_line("t4")))))
     code, out, _ = flywheel("ingest", tmp_path / "deep", tmp_path / "b*.jsonl", "-")
     assert code == 0
-    assert [said.split("  ")[0] for said in out.splitlines()] == [
+    assert [said.split("  ")[0] for said in out.splitlines()[:-2]] == [
         "a.jsonl", "b1.jsonl", "b2.jsonl", "standard input", "total"
     ]  # fmt: skip
     assert stored(tmp_path) == ["t1", "t2", "t3", "t4"]
@@ -141,7 +141,8 @@ def test_json_has_the_files_and_the_total(flywheel, tmp_path):
     (file,) = told["files"]
     assert file == {
         "file": str(path), "format": "native", "recognised_by": file["recognised_by"], "unit": "line",
-        "was_known": False, "continued_at": None, "failure": None, "quarantine": None, **counted, "traces": traces,
+        "was_known": False, "continued_at": None, "failure": None, "quarantine": None, "reasons": {},
+        **counted, "traces": traces,
     }  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def test_a_failing_file_among_good_ones_is_exit_2_and_the_others_are_in(flywheel
     write_lines(tmp_path / "c.jsonl", make_trace("t3"))
     code, out, err = flywheel("ingest", tmp_path)
     assert (code, stored(tmp_path)) == (2, ["t1", "t3"])
-    assert [said.split("  ")[0] for said in out.splitlines()] == ["a.jsonl", "c.jsonl", "total"]
+    assert [said.split("  ")[0] for said in out.splitlines()[:-2]] == ["a.jsonl", "c.jsonl", "total"]
     assert err.startswith("error: b.jsonl")
     assert err.count("\n") == 1
 
@@ -276,7 +277,7 @@ def test_a_mapping_reads_a_format_of_ones_own_and_can_be_suggested(flywheel, tmp
     path = write_lines(tmp_path / "own.jsonl", *rows)
     code, out, err = flywheel("ingest", path)
     assert code == 2
-    assert "flywheel ingest own.jsonl --suggest-mapping" in out + err
+    assert f"flywheel ingest {path} --suggest-mapping" in out + err
     code, suggested, _ = flywheel("ingest", path, "--suggest-mapping")
     assert code == 0
     (tmp_path / "mapping.txt").write_text(suggested)
@@ -398,3 +399,11 @@ def test_files_without_a_record_are_no_success(flywheel, tmp_path):
     assert code == 4
     assert "2 lines = 0 added" in out
     assert "there is not one record in these files" in err
+
+
+def test_the_reasons_stand_beside_the_count_the_commonest_first(flywheel, tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", make_trace("t1"), b"{}", b"nope", b"{}")
+    _, out, _ = flywheel("ingest", path)
+    _, first, second, *_ = out.splitlines()
+    assert first == "  2 x Object missing required field `trace_id`"
+    assert second.startswith("  1 x JSON is malformed")

@@ -239,7 +239,7 @@ def parquet_file(seed: Seed, rng: random.Random) -> bytes:
 
 def packed(data: bytes, rng: random.Random) -> bytes:
     """Pack a file, and cut or follow the archive with something now and then."""
-    archive = gzip.compress(data, 1) if rng.random() < 0.5 else zstandard.ZstdCompressor().compress(data)
+    archive = gzip.compress(data, 1, mtime=0) if rng.random() < 0.5 else zstandard.ZstdCompressor().compress(data)
     harm = rng.random()
     if harm < 0.25:
         return archive[: rng.randrange(len(archive))]

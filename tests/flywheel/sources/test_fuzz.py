@@ -82,7 +82,14 @@ def test_what_once_failed_holds(tmp_path, data):
     assert failures(tmp_path / "file.jsonl", data) == []
 
 
-@pytest.mark.parametrize("data", [b"\x1f\x8b", b"\x1f\x8b\x00junkjunkjunk", gzip.compress(b"\n" * 999)[:-9]])
+DAMAGED = {
+    "its first bytes": b"\x1f\x8b",
+    "junk after them": b"\x1f\x8b\x00junkjunkjunk",
+    "cut off": gzip.compress(b"\n" * 999, mtime=0)[:-9],
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("form", READERS)
 def test_a_damaged_archive_is_a_user_error_of_every_reader(tmp_path, form, data):
     with pytest.raises(UserError, match="damaged"):
