@@ -57,7 +57,7 @@ def test_a_title_names_both_months_where_the_week_has_two():
 
 def test_three_fields_make_a_trace():
     trace = msgspec.json.decode(b'{"trace_id":"t","timestamp":"2026-11-03T10:00:00Z","user_input":"q"}', type=Trace)
-    assert (trace.status, trace.retrieved_contexts, trace.response) == ("ok", [], None)
+    assert (trace.status, trace.retrieved_contexts, trace.response) == ("ok", None, None)
 
 
 @pytest.mark.parametrize("rating", [0, 6])
