@@ -65,8 +65,8 @@ def made_trace(writer: Writer, number: int) -> dict[str, Any]:
     }
 
 
-def as_otlp(trace: dict[str, Any]) -> dict[str, Any]:
-    """Lay a trace out as an OTLP request of three spans, with OpenInference attributes."""
+def spans_of(trace: dict[str, Any]) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """Give the three spans of a trace: name, id, parent, OpenInference attributes."""
     ids = [trace["trace_id"][:15] + digit for digit in "012"]
     documents = {
         f"retrieval.documents.{place}.document.{name}": context[field]
@@ -74,7 +74,7 @@ def as_otlp(trace: dict[str, Any]) -> dict[str, Any]:
         for name, field in (("id", "id"), ("content", "text"))
     }
     asked, answered = trace["user_input"], trace["response"]
-    spans = [
+    return [
         ("retriever", ids[1], ids[0], {"openinference.span.kind": "RETRIEVER", "input.value": asked, **documents}),
         (
             "generate",
@@ -104,6 +104,10 @@ def as_otlp(trace: dict[str, Any]) -> dict[str, Any]:
             },
         ),
     ]
+
+
+def as_otlp(trace: dict[str, Any]) -> dict[str, Any]:
+    """Lay a trace out as an OTLP request of three spans."""
     begun = int(datetime.fromisoformat(trace["timestamp"]).timestamp() * 1e9)
     return {
         "resourceSpans": [
@@ -124,7 +128,7 @@ def as_otlp(trace: dict[str, Any]) -> dict[str, Any]:
                                 "attributes": [attribute(key, value) for key, value in attributes.items()],
                                 "status": {"code": 1},
                             }
-                            for name, span_id, parent, attributes in spans
+                            for name, span_id, parent, attributes in spans_of(trace)
                         ],
                     }
                 ],

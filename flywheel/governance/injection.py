@@ -158,7 +158,6 @@ def letters_of(word: str) -> tuple[str, str, str]:
 
 
 UNSCRAMBLED = {letters_of(word): word for word in TRIGGERS if len(word) >= 5}
-LETTER_SETS = frozenset(letters for _, _, letters in UNSCRAMBLED)
 SPOKEN = frozenset(TRIGGERS)
 
 

@@ -19,7 +19,6 @@ UNIT = "line"
 
 DECODER = msgspec.json.Decoder(Trace)
 PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-ENCODER = msgspec.json.Encoder(order="deterministic")
 FIELDS = re.compile(rb'"(?:' + "|".join(Trace.__struct_fields__).encode() + rb')"\s*:')
 REQUIRED = ("trace_id", "timestamp", "user_input")
 NEAR_FUTURE = timedelta(days=1)
